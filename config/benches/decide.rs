@@ -1,0 +1,187 @@
+//! What a decision costs: 1,000 and 10,000 rules of as many teams, each with its own group, some
+//! with models of their own, and rules that concern everybody. An engineer of three teams asks.
+
+use std::hint::black_box;
+
+use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
+use penstock_config::catalogue::{Classified, Operation, Risk, Table};
+use penstock_config::decision::{ConnectionIndex, Policy, SubjectRules};
+use penstock_config::documents::{
+    Connection, ConnectionLimits, Effect, Endpoint, Issuer, Protocol, Rule, Subject,
+};
+use penstock_config::identity::Identity;
+use penstock_config::json::Body;
+use penstock_config::target::Target;
+
+const CONNECTIONS: usize = 100;
+
+fn strings(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|text| (*text).to_owned()).collect()
+}
+
+fn issuer() -> Issuer {
+    Issuer {
+        name: "company".to_owned(),
+        issuer: "https://id.example.com".to_owned(),
+        jwks_uri: None,
+        audiences: strings(&["penstock"]),
+        user_claim: "sub".to_owned(),
+        groups_claim: "groups".to_owned(),
+        leeway_ms: 30_000,
+        lifetime_ms_max: 86_400_000,
+        token_types: strings(&["JWT"]),
+    }
+}
+
+fn connection(index: usize) -> Connection {
+    Connection {
+        name: format!("server-{index}"),
+        protocol: Protocol::Vllm,
+        version: None,
+        endpoints: vec![Endpoint {
+            host: "127.0.0.1".to_owned(),
+            port: 8000,
+            base_path: String::new(),
+        }],
+        credential: None,
+        limits: ConnectionLimits { decision_bytes_max: 1, body_bytes_max: 1, stream_ms_max: 1 },
+        table: Vec::new(),
+    }
+}
+
+/// One rule in ten concerns everybody; one in four is for models of its own.
+fn rule(index: usize) -> Rule {
+    let team = format!("team-{index}");
+    let everybody = index.is_multiple_of(10);
+    let groups = if everybody { "everybody".to_owned() } else { team.clone() };
+    Rule {
+        name: format!("rule-{index}"),
+        effect: if index.is_multiple_of(7) { Effect::Deny } else { Effect::Allow },
+        subjects: vec![Subject { groups: Some(vec![groups]), ..Subject::default() }],
+        except: Vec::new(),
+        connections: match index % 3 {
+            0 => strings(&["*"]),
+            1 => vec![format!("server-{}", index % CONNECTIONS)],
+            _ => vec![format!("server-{}*", index % 10)],
+        },
+        operations: match index % 5 {
+            _ if index.is_multiple_of(7) => strings(&["weights.*", "exec", "lifecycle"]),
+            0 => strings(&["list"]),
+            1 => strings(&["infer.*", "embed"]),
+            2 => strings(&["infer.chat", "tokenize"]),
+            3 => strings(&["metrics", "read.config"]),
+            _ => strings(&["adapter.*", "cache.flush"]),
+        },
+        models: match index % 8 {
+            0 => vec![format!("{team}-model")],
+            1 => vec![format!("{team}/*")],
+            _ => strings(&["*"]),
+        },
+    }
+}
+
+struct Case {
+    policy: Policy,
+    identity: Identity,
+    subject: SubjectRules,
+    connection: ConnectionIndex,
+}
+
+fn case(rules: Vec<Rule>, groups: &[String]) -> Case {
+    let connections: Vec<Connection> = (0..CONNECTIONS).map(connection).collect();
+    let policy = Policy::compile(&[issuer()], &connections, &rules).expect("rules that hold");
+    let identity = Identity {
+        issuer: "company".to_owned(),
+        user: "ann@example.com".to_owned(),
+        groups: groups.to_vec(),
+        ..Identity::default()
+    };
+    let subject = policy.subject_rules(&identity);
+    let connection = policy.connection("server-1").expect("a connection of that name");
+    Case { policy, identity, subject, connection }
+}
+
+fn operation(name: &str) -> Operation {
+    Operation::named(name).expect("an operation of that name")
+}
+
+fn decide(c: &mut Criterion) {
+    let mut group = c.benchmark_group("decide");
+    for count in [1_000, 10_000] {
+        let rules: Vec<Rule> = (0..count).map(rule).collect();
+        let last = count - 9;
+        let groups = ["everybody".to_owned(), "team-7".to_owned(), format!("team-{last}")];
+        let case = case(rules.clone(), &groups);
+        let chat = Classified::new(&[operation("infer.chat")], Risk::Low, Some("llama-3"));
+        let denied = Classified::new(&[operation("debug.profile")], Risk::High, None);
+        for (name, request) in [("allowed", &chat), ("no_rule", &denied)] {
+            group.bench_function(BenchmarkId::new(name, count), |b| {
+                let Case { policy, identity, subject, connection } = &case;
+                b.iter(|| policy.decide(identity, subject, *connection, black_box(request)));
+            });
+        }
+        group.bench_function(BenchmarkId::new("subject_rules", count), |b| {
+            b.iter(|| case.policy.subject_rules(black_box(&case.identity)));
+        });
+
+        // Every rule concerns the identity, and each is for one model: the last one decides.
+        let named = rules.iter().enumerate().map(|(index, rule)| Rule {
+            effect: Effect::Allow,
+            subjects: vec![Subject { groups: Some(strings(&["everybody"])), ..Subject::default() }],
+            connections: strings(&["*"]),
+            operations: strings(&["infer.*"]),
+            models: vec![format!("model-{index}")],
+            ..rule.clone()
+        });
+        let case = self::case(named.collect(), &groups);
+        let model = format!("model-{}", count - 1);
+        let chat = Classified::new(&[operation("infer.chat")], Risk::Low, Some(&model));
+        group.bench_function(BenchmarkId::new("a_rule_a_model", count), |b| {
+            let Case { policy, identity, subject, connection } = &case;
+            b.iter(|| policy.decide(identity, subject, *connection, black_box(&chat)));
+        });
+    }
+    group.finish();
+}
+
+fn compile(c: &mut Criterion) {
+    let rules: Vec<Rule> = (0..10_000).map(rule).collect();
+    let connections: Vec<Connection> = (0..CONNECTIONS).map(connection).collect();
+    let mut group = c.benchmark_group("compile");
+    group.sample_size(10);
+    group.bench_function(BenchmarkId::from_parameter(rules.len()), |b| {
+        b.iter(|| Policy::compile(&[issuer()], &connections, black_box(&rules)));
+    });
+    group.finish();
+}
+
+fn classify(c: &mut Criterion) {
+    let mut group = c.benchmark_group("classify");
+    let (table, _) = Table::build(Protocol::Vllm, None, &[]).expect("a table that is sound");
+    let raw: &[u8] = b"/server-1/v1/chat/completions";
+    group.bench_function("target", |b| b.iter(|| Target::parse(black_box(raw))));
+    for kilobytes in [1, 64, 1_024] {
+        let prompt = "some words and \\\"quotes\\\" of a prompt. ".repeat(kilobytes * 27);
+        let body = format!(
+            r#"{{"model":"llama-3","messages":[{{"role":"user","content":"{prompt}"}}],"stream":true}}"#
+        );
+        let target = Target::parse(raw).expect("a good target");
+        group.bench_function(BenchmarkId::new("chat_kilobytes", kilobytes), |b| {
+            let scratch = || {
+                let mut scratch = Vec::with_capacity(body.len() + 64);
+                scratch.extend_from_slice(body.as_bytes());
+                scratch
+            };
+            let classify = |scratch: Vec<u8>| {
+                let candidates = table.candidates("POST", &target).expect("a known path");
+                let body = Body::parse(scratch, candidates.wanted()).expect("a good body");
+                candidates.resolve(&target, Some(&body))
+            };
+            b.iter_batched(scratch, classify, BatchSize::SmallInput);
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, decide, compile, classify);
+criterion_main!(benches);

@@ -1,0 +1,313 @@
+//! Documents: issuer, connection, rule, role. YAML to typed values, every problem at its place.
+
+mod connection;
+mod emit;
+mod issuer;
+mod references;
+mod rule;
+mod set;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::diagnostics::Diagnostic;
+
+/// One typed document.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Document {
+    /// Who may vouch for people and workloads.
+    Issuer(Issuer),
+    /// A registered model upstream.
+    Connection(Connection),
+    /// Subjects x connections x operations x models -> allow or deny.
+    Rule(Rule),
+    /// Who may do what in the control plane.
+    Role(Role),
+}
+
+impl Document {
+    /// `issuer`, `connection`, `rule` or `role`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Issuer(_) => "issuer",
+            Self::Connection(_) => "connection",
+            Self::Rule(_) => "rule",
+            Self::Role(_) => "role",
+        }
+    }
+
+    /// The document's name, unique within its kind.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Issuer(d) => &d.name,
+            Self::Connection(d) => &d.name,
+            Self::Rule(d) => &d.name,
+            Self::Role(d) => &d.name,
+        }
+    }
+}
+
+/// `kind: issuer`.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Issuer {
+    /// Name of the document.
+    pub name: String,
+    /// The issuer's URL: equal to `iss` of its tokens byte for byte.
+    pub issuer: String,
+    /// Where its keys are, if not by discovery below `issuer`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwks_uri: Option<String>,
+    /// Audiences for the data plane that its tokens may carry; one must be among them.
+    pub audiences: Vec<String>,
+    /// The claim that `users` matches: `sub` by default; `email` counts only with `email_verified`.
+    pub user_claim: String,
+    /// Path of the groups claim: `groups`, `realm_access.roles`.
+    pub groups_claim: String,
+    /// Leeway on times in milliseconds, at most 60,000; 30,000 by default.
+    pub leeway_ms: u64,
+    /// Longest lifetime (`exp` - `iat`) in milliseconds; 86,400,000 by default.
+    pub lifetime_ms_max: u64,
+    /// Accepted `typ` header values, compared without case and without `application/`; empty text
+    /// stands for an absent one. `JWT`, `at+jwt` and an absent one by default.
+    pub token_types: Vec<String>,
+}
+
+/// Protocols that this version builds; every other name of the surface is refused as not built.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// Only the rows that an operator's table adds.
+    Generic,
+    /// llama.cpp's own server.
+    Llamacpp,
+    /// Ollama.
+    Ollama,
+    /// Any server that speaks OpenAI's API and nothing else.
+    Openai,
+    /// vLLM.
+    Vllm,
+}
+
+/// How the upstream's credential is put into a request.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CredentialScheme {
+    /// `Basic base64(secret)`; the secret is `user:password`.
+    Basic,
+    /// `Bearer secret`.
+    Bearer,
+    /// The secret alone.
+    Raw,
+}
+
+/// `credential` of a connection.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Credential {
+    /// Name of the secret.
+    pub secret: String,
+    /// How it is put into the header.
+    pub scheme: CredentialScheme,
+    /// Lower-case name of the header; `authorization` by default.
+    pub header: String,
+}
+
+/// `limits` of a connection.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConnectionLimits {
+    /// Largest JSON body that a decision reads, in bytes; 8,388,608 by default.
+    pub decision_bytes_max: u64,
+    /// Largest request body, in bytes; 1,073,741,824 by default.
+    pub body_bytes_max: u64,
+    /// Longest exchange, in milliseconds; 3,600,000 by default.
+    pub stream_ms_max: u64,
+}
+
+/// Where a connection's server listens: `http://host:port/base`. TLS upstreams come later and are
+/// refused for now.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Endpoint {
+    /// Host name, IPv4 address, or IPv6 address without brackets.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// Base path without a trailing slash; empty for none.
+    pub base_path: String,
+}
+
+/// One row that an operator's own table adds to a connection's catalogue.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct OperatorRow {
+    /// Methods, upper case.
+    pub methods: Vec<String>,
+    /// Path template: `/v1/items/{id}`.
+    pub path: String,
+    /// Operations of the request.
+    pub operations: Vec<String>,
+    /// `low`, `medium`, `high` or `critical`.
+    pub risk: crate::catalogue::Risk,
+    /// Where the model's name stands: `body:model`, `query:model`, `path:id`; nowhere when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+}
+
+/// `kind: connection`.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Connection {
+    /// Name of the document, and the path prefix on the gateway.
+    pub name: String,
+    /// What the server speaks.
+    pub protocol: Protocol,
+    /// Version of the server; the newest table when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// At least one.
+    pub endpoints: Vec<Endpoint>,
+    /// The model's own credential, if it wants one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<Credential>,
+    /// Limits of its exchanges.
+    pub limits: ConnectionLimits,
+    /// The operator's own rows (document key `table`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub table: Vec<OperatorRow>,
+}
+
+/// What a rule says.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Effect {
+    /// The request may pass.
+    Allow,
+    /// The request may not pass, whatever another rule says.
+    Deny,
+}
+
+/// One entry of `subjects` or `except`: all fields that are given hold.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Subject {
+    /// Name of an issuer document.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
+    /// Any of these globs matches the identity's user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub users: Option<Vec<String>>,
+    /// The identity is in any of these groups (exact names).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub groups: Option<Vec<String>>,
+    /// Each of these claims (by path) equals the given text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claims: Option<BTreeMap<String, String>>,
+}
+
+/// `kind: rule`.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    /// Name of the document.
+    pub name: String,
+    /// Allow or deny.
+    pub effect: Effect,
+    /// Any entry matches; empty only in deny rules, where it means everybody.
+    pub subjects: Vec<Subject>,
+    /// Subjects that the rule does not concern.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub except: Vec<Subject>,
+    /// Names or globs; `["*"]` by default.
+    pub connections: Vec<String>,
+    /// Names or globs; empty only in deny rules, where it means every operation.
+    pub operations: Vec<String>,
+    /// Names or globs; `["*"]` by default.
+    pub models: Vec<String>,
+}
+
+/// What a role document grants in the control plane.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RoleName {
+    /// Everything, secrets and roles included.
+    Admin,
+    /// Sees every approval.
+    Approver,
+    /// Reads everything but secrets.
+    Auditor,
+    /// Writes connections and rules; sets secrets; reads nodes. Issuers and roles are the admin's.
+    Operator,
+    /// Reads what concerns itself.
+    User,
+}
+
+/// `kind: role`.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Role {
+    /// Name of the document.
+    pub name: String,
+    /// The role.
+    pub role: RoleName,
+    /// Any entry matches.
+    pub subjects: Vec<Subject>,
+}
+
+/// A named text with documents in it.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    /// Name for diagnostics: a file's path, `-` for standard input.
+    pub name: String,
+    /// YAML 1.2, several documents separated by `---`.
+    pub text: String,
+}
+
+/// A document with the place where it began, for later diagnostics.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Placed {
+    /// The typed document.
+    pub document: Document,
+    /// Index of its source.
+    pub source: usize,
+    /// Line where it began, counted from 1.
+    pub line: u32,
+}
+
+/// Parses all sources as one set and types every document. References between documents are not
+/// checked here: see [`check_references`].
+///
+/// # Errors
+/// Every problem of every source, never only the first.
+pub fn parse(sources: &[Source]) -> Result<Vec<Placed>, Vec<Diagnostic>> {
+    set::parse(sources)
+}
+
+/// Checks a whole set as it would be in force: unknown issuers in subjects, `issuer` missing where
+/// there is more than one issuer, two issuers with one URL, unknown connections named without a
+/// glob, duplicate names, globs or names of operations that no catalogue knows, rows that no table
+/// takes. `placed` tells where a document stands, for those that were just written; others are
+/// reported as `<in force>`.
+///
+/// # Errors
+/// Every problem. Warnings come back in `Ok`: a connection without `version`, a glob of an allow rule
+/// that covers operations of critical risk, which it never reaches.
+pub fn check_references(
+    set: &[Document],
+    sources: &[Source],
+    placed: &[Placed],
+) -> Result<Vec<Diagnostic>, Vec<Diagnostic>> {
+    references::check(set, sources, placed)
+}
+
+/// A document as YAML, without a `---` line: every key that has a value, defaults included. Parsing
+/// it yields an equal document.
+pub fn to_yaml(document: &Document) -> String {
+    emit::document(document)
+}

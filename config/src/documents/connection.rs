@@ -1,0 +1,230 @@
+//! `kind: connection`.
+
+use super::{
+    Connection, ConnectionLimits, Credential, CredentialScheme, Endpoint, OperatorRow, Protocol,
+};
+use crate::address::Address;
+use crate::catalogue::Risk;
+use crate::reader::{Fields, Keys, Reader};
+
+pub(super) const KEYS: Keys = Keys {
+    known: &["kind", "name", "protocol", "version", "endpoints", "credential", "limits", "table"],
+    later: &["mask", "recording"],
+    renamed: &[],
+};
+
+const CREDENTIAL_KEYS: Keys = Keys::known(&["secret", "scheme", "header"]);
+const LIMIT_KEYS: Keys = Keys::known(&["decision_bytes_max", "body_bytes_max", "stream_ms_max"]);
+const ROW_KEYS: Keys = Keys::known(&["methods", "path", "operations", "risk", "model"]);
+
+const PROTOCOLS: &[(&str, Protocol)] = &[
+    ("openai", Protocol::Openai),
+    ("vllm", Protocol::Vllm),
+    ("ollama", Protocol::Ollama),
+    ("llamacpp", Protocol::Llamacpp),
+    ("generic", Protocol::Generic),
+];
+
+const PROTOCOLS_LATER: &[&str] = &[
+    "sglang",
+    "anthropic",
+    "tgi",
+    "triton",
+    "kserve",
+    "torchserve",
+    "localai",
+    "lmdeploy",
+    "mlflow",
+    "nim",
+    "router",
+];
+
+const SCHEMES: &[(&str, CredentialScheme)] = &[
+    ("bearer", CredentialScheme::Bearer),
+    ("basic", CredentialScheme::Basic),
+    ("raw", CredentialScheme::Raw),
+];
+
+const RISKS: &[(&str, Risk)] = &[
+    ("low", Risk::Low),
+    ("medium", Risk::Medium),
+    ("high", Risk::High),
+    ("critical", Risk::Critical),
+];
+
+const METHODS: &[(&str, &str)] = &[
+    ("GET", "GET"),
+    ("HEAD", "HEAD"),
+    ("POST", "POST"),
+    ("PUT", "PUT"),
+    ("PATCH", "PATCH"),
+    ("DELETE", "DELETE"),
+    ("OPTIONS", "OPTIONS"),
+];
+
+/// Header fields that carry a message's framing, its content's reading, or one hop's business: a
+/// secret there would change how the upstream reads the request.
+const RESERVED_HEADERS: &[&str] = &[
+    "accept-encoding",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-range",
+    "content-type",
+    "cookie",
+    "date",
+    "expect",
+    "forwarded",
+    "host",
+    "http2-settings",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-connection",
+    "range",
+    "set-cookie",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "via",
+];
+
+const ENDPOINTS_MAX: usize = 64;
+const HTTP_PORT: u16 = 80;
+const DECISION_BYTES_MAX: u64 = 8 << 20;
+const BODY_BYTES_MAX: u64 = 1 << 30;
+const STREAM_MS_MAX: u64 = 3_600_000;
+
+pub(super) fn read(name: Option<String>, fields: Fields<'_>) -> Option<Connection> {
+    let protocol = fields.required("protocol", |value| value.choice(PROTOCOLS, PROTOCOLS_LATER));
+    let version = fields.optional("version", Reader::string);
+    let endpoints = fields.required("endpoints", endpoints);
+    let credential = fields.optional("credential", credential);
+    let limits = fields.or("limits", default_limits(), limits);
+    let table = if protocol == Some(Protocol::Generic) {
+        fields.required("table", |value| value.list(1, row))
+    } else {
+        fields.or("table", Vec::new(), |value| value.list(1, row))
+    };
+    Some(Connection {
+        name: name?,
+        protocol: protocol?,
+        version: version?,
+        endpoints: endpoints?,
+        credential: credential?,
+        limits: limits?,
+        table: table?,
+    })
+}
+
+fn endpoints(value: Reader<'_>) -> Option<Vec<Endpoint>> {
+    let list = value.list(1, endpoint)?;
+    if list.len() > ENDPOINTS_MAX {
+        return value.problem(format!("more than {ENDPOINTS_MAX} endpoints"), "");
+    }
+    let twice =
+        list.iter().enumerate().any(|(index, item)| list.iter().take(index).any(|i| i == item));
+    if twice { value.problem("an endpoint stands twice", "remove one") } else { Some(list) }
+}
+
+fn endpoint(value: Reader<'_>) -> Option<Endpoint> {
+    let address = match Address::parse(value.text()?) {
+        Ok(address) => address,
+        Err(reason) => return value.problem("not an address", reason),
+    };
+    if address.secure {
+        return value.problem("TLS to upstreams is not in this version", "write `http://`");
+    }
+    if address.query.is_some() {
+        return value.problem("an endpoint with a query", "remove `?` and what follows");
+    }
+    Some(Endpoint {
+        host: address.host.to_owned(),
+        port: address.port.unwrap_or(HTTP_PORT),
+        base_path: address.path.trim_end_matches('/').to_owned(),
+    })
+}
+
+fn credential(value: Reader<'_>) -> Option<Credential> {
+    let fields = value.mapping(&CREDENTIAL_KEYS)?;
+    let secret = fields.required("secret", Reader::name);
+    let scheme = fields.required("scheme", |value| value.choice(SCHEMES, &[]));
+    let header = fields.or("header", "authorization".to_owned(), header);
+    Some(Credential { secret: secret?, scheme: scheme?, header: header? })
+}
+
+/// A field name (RFC 9110 section 5.1) in lower case.
+fn header(value: Reader<'_>) -> Option<String> {
+    let header = value.text()?.to_ascii_lowercase();
+    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if !header.bytes().all(token) {
+        return value.problem("not a header's name", "letters, digits and hyphens");
+    }
+    if RESERVED_HEADERS.contains(&header.as_str()) || header.starts_with("penstock-") {
+        return value.problem(
+            format!("`{header}` cannot carry a credential"),
+            "such as `authorization` or `x-api-key`",
+        );
+    }
+    Some(header)
+}
+
+fn default_limits() -> ConnectionLimits {
+    ConnectionLimits {
+        decision_bytes_max: DECISION_BYTES_MAX,
+        body_bytes_max: BODY_BYTES_MAX,
+        stream_ms_max: STREAM_MS_MAX,
+    }
+}
+
+fn limits(value: Reader<'_>) -> Option<ConnectionLimits> {
+    let fields = value.mapping(&LIMIT_KEYS)?;
+    let within =
+        |key, default, maximum| fields.or(key, default, |value| value.integer(1..=maximum));
+    let decision_bytes_max = within("decision_bytes_max", DECISION_BYTES_MAX, 1 << 28);
+    let body_bytes_max = within("body_bytes_max", BODY_BYTES_MAX, 1 << 40);
+    let stream_ms_max = within("stream_ms_max", STREAM_MS_MAX, 604_800_000);
+    Some(ConnectionLimits {
+        decision_bytes_max: decision_bytes_max?,
+        body_bytes_max: body_bytes_max?,
+        stream_ms_max: stream_ms_max?,
+    })
+}
+
+/// The form of a row; what it means is checked where the table is built.
+fn row(value: Reader<'_>) -> Option<OperatorRow> {
+    let fields = value.mapping(&ROW_KEYS)?;
+    let methods = fields.required("methods", |value| {
+        value.list(1, |item| item.choice(METHODS, &[]).map(str::to_owned))
+    });
+    let path = fields.required("path", path);
+    let operations = fields.required("operations", |value| value.list(1, Reader::string));
+    let risk = fields.required("risk", |value| value.choice(RISKS, &[]));
+    let model = fields.optional("model", model);
+    Some(OperatorRow {
+        methods: methods?,
+        path: path?,
+        operations: operations?,
+        risk: risk?,
+        model: model?,
+    })
+}
+
+fn path(value: Reader<'_>) -> Option<String> {
+    let path = value.text()?;
+    if path.starts_with('/') {
+        return Some(path.to_owned());
+    }
+    value.problem("a path begins with `/`", "such as `/v1/items/{id}`")
+}
+
+fn model(value: Reader<'_>) -> Option<String> {
+    let text = value.text()?;
+    match text.split_once(':') {
+        Some(("body" | "query" | "path", name)) if !name.is_empty() => Some(text.to_owned()),
+        Some(_) | None => value.problem(
+            "not a place of a model's name",
+            "`body:KEY`, `query:PARAMETER` or `path:SEGMENT`",
+        ),
+    }
+}

@@ -1,0 +1,187 @@
+//! Documents as YAML: one key a line, lists and small mappings in flow style. Text is written plain
+//! only where it is read back as the same text; otherwise it is quoted and escaped.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use super::{Connection, Document, Endpoint, Issuer, OperatorRow, Role, Rule, Subject};
+use crate::yaml::is_plain_text;
+
+pub(super) fn document(document: &Document) -> String {
+    let mut lines = Lines::default();
+    lines.key("kind", document.kind().to_owned());
+    lines.key("name", text(document.name()));
+    match document {
+        Document::Issuer(issuer) => lines.issuer(issuer),
+        Document::Connection(connection) => lines.connection(connection),
+        Document::Rule(rule) => lines.rule(rule),
+        Document::Role(role) => lines.role(role),
+    }
+    lines.text
+}
+
+/// Lines of `key: value`.
+#[derive(Default)]
+struct Lines {
+    text: String,
+}
+
+impl Lines {
+    fn key(&mut self, key: &str, value: String) {
+        self.line(&format!("{key}: {value}"));
+    }
+
+    fn line(&mut self, line: &str) {
+        self.text.push_str(line);
+        self.text.push('\n');
+    }
+
+    /// `key:` and one item a line below it.
+    fn block(&mut self, key: &str, items: impl Iterator<Item = String>) {
+        self.line(&format!("{key}:"));
+        for item in items {
+            self.line(&format!("  - {item}"));
+        }
+    }
+
+    fn issuer(&mut self, issuer: &Issuer) {
+        self.key("issuer", text(&issuer.issuer));
+        if let Some(jwks_uri) = &issuer.jwks_uri {
+            self.key("jwks_uri", text(jwks_uri));
+        }
+        self.key("audiences", texts(&issuer.audiences));
+        self.key("user_claim", text(&issuer.user_claim));
+        self.key("groups_claim", text(&issuer.groups_claim));
+        self.key("leeway_ms", issuer.leeway_ms.to_string());
+        self.key("lifetime_ms_max", issuer.lifetime_ms_max.to_string());
+        self.key("token_types", texts(&issuer.token_types));
+    }
+
+    fn connection(&mut self, connection: &Connection) {
+        self.key("protocol", word(&connection.protocol));
+        if let Some(version) = &connection.version {
+            self.key("version", text(version));
+        }
+        self.block("endpoints", connection.endpoints.iter().map(|endpoint| text(&url(endpoint))));
+        if let Some(credential) = &connection.credential {
+            let members = [
+                ("secret", text(&credential.secret)),
+                ("scheme", word(&credential.scheme)),
+                ("header", text(&credential.header)),
+            ];
+            self.key("credential", flow(members.map(Some)));
+        }
+        let limits = &connection.limits;
+        let members = [
+            ("decision_bytes_max", limits.decision_bytes_max.to_string()),
+            ("body_bytes_max", limits.body_bytes_max.to_string()),
+            ("stream_ms_max", limits.stream_ms_max.to_string()),
+        ];
+        self.key("limits", flow(members.map(Some)));
+        if !connection.table.is_empty() {
+            self.block("table", connection.table.iter().map(row));
+        }
+    }
+
+    fn rule(&mut self, rule: &Rule) {
+        self.key("effect", word(&rule.effect));
+        if !rule.subjects.is_empty() {
+            self.block("subjects", rule.subjects.iter().map(subject));
+        }
+        if !rule.except.is_empty() {
+            self.block("except", rule.except.iter().map(subject));
+        }
+        self.key("connections", texts(&rule.connections));
+        if !rule.operations.is_empty() {
+            self.key("operations", texts(&rule.operations));
+        }
+        self.key("models", texts(&rule.models));
+    }
+
+    fn role(&mut self, role: &Role) {
+        self.key("role", word(&role.role));
+        self.block("subjects", role.subjects.iter().map(subject));
+    }
+}
+
+fn subject(subject: &Subject) -> String {
+    let list = |list: &Option<Vec<String>>| list.as_ref().map(|list| texts(list));
+    flow([
+        subject.issuer.as_ref().map(|issuer| ("issuer", text(issuer))),
+        list(&subject.users).map(|users| ("users", users)),
+        list(&subject.groups).map(|groups| ("groups", groups)),
+        subject.claims.as_ref().map(|claims| ("claims", claims_flow(claims))),
+    ])
+}
+
+fn claims_flow(claims: &BTreeMap<String, String>) -> String {
+    let members: Vec<String> = claims
+        .iter()
+        .map(|(claim, value)| format!("{}: {}", quoted(claim), quoted(value)))
+        .collect();
+    format!("{{{}}}", members.join(", "))
+}
+
+fn row(row: &OperatorRow) -> String {
+    flow([
+        Some(("methods", texts(&row.methods))),
+        Some(("path", quoted(&row.path))),
+        Some(("operations", texts(&row.operations))),
+        Some(("risk", word(&row.risk))),
+        row.model.as_ref().map(|model| ("model", text(model))),
+    ])
+}
+
+fn url(endpoint: &Endpoint) -> String {
+    let Endpoint { host, port, base_path } = endpoint;
+    if host.contains(':') {
+        format!("http://[{host}]:{port}{base_path}")
+    } else {
+        format!("http://{host}:{port}{base_path}")
+    }
+}
+
+fn flow<const N: usize>(members: [Option<(&str, String)>; N]) -> String {
+    let members: Vec<String> =
+        members.into_iter().flatten().map(|(key, value)| format!("{key}: {value}")).collect();
+    format!("{{{}}}", members.join(", "))
+}
+
+fn texts(list: &[String]) -> String {
+    let items: Vec<String> = list.iter().map(|item| text(item)).collect();
+    format!("[{}]", items.join(", "))
+}
+
+/// The word that an enumeration's value has in JSON, and so in documents.
+fn word<T: Serialize>(value: &T) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(word)) => word,
+        Ok(_) | Err(_) => String::new(),
+    }
+}
+
+fn text(value: &str) -> String {
+    if is_plain_text(value) { value.to_owned() } else { quoted(value) }
+}
+
+/// A double-quoted scalar (YAML 1.2.2 section 7.3.1) in printable characters only.
+fn quoted(value: &str) -> String {
+    let mut out = String::from("\"");
+    for character in value.chars() {
+        match character {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\t' => out.push_str("\\t"),
+            ' '..='~' => out.push(character),
+            _ if character.is_alphanumeric() => out.push(character),
+            _ => {
+                let _ = write!(out, "\\U{:08x}", u32::from(character));
+            }
+        }
+    }
+    out.push('"');
+    out
+}

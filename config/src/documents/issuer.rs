@@ -1,0 +1,80 @@
+//! `kind: issuer`.
+
+use super::Issuer;
+use crate::address::Address;
+use crate::reader::{Fields, Keys, Reader};
+
+pub(super) const KEYS: Keys = Keys::known(&[
+    "kind",
+    "name",
+    "issuer",
+    "jwks_uri",
+    "audiences",
+    "user_claim",
+    "groups_claim",
+    "leeway_ms",
+    "lifetime_ms_max",
+    "token_types",
+]);
+
+const LEEWAY_MS_MAX: u64 = 60_000;
+const LEEWAY_MS: u64 = 30_000;
+const LIFETIME_MS_MAX: u64 = 86_400_000;
+
+/// Largest whole number that every reader of JSON takes exactly.
+const INTEGER_MAX: u64 = (1 << 53) - 1;
+
+pub(super) fn read(name: Option<String>, fields: Fields<'_>) -> Option<Issuer> {
+    let issuer = fields.required("issuer", issuer_url);
+    let jwks_uri = fields.optional("jwks_uri", keys_url);
+    let audiences = fields.required("audiences", |value| value.list(1, Reader::string));
+    let user_claim = fields.or("user_claim", "sub".to_owned(), Reader::string);
+    let groups_claim = fields.or("groups_claim", "groups".to_owned(), Reader::string);
+    let leeway_ms = fields.or("leeway_ms", LEEWAY_MS, |value| value.integer(0..=LEEWAY_MS_MAX));
+    let lifetime_ms_max =
+        fields.or("lifetime_ms_max", LIFETIME_MS_MAX, |value| value.integer(1..=INTEGER_MAX));
+    let token_types = fields.or("token_types", default_token_types(), |value| {
+        value.list(1, |item| item.text_or_empty().map(str::to_owned))
+    });
+    Some(Issuer {
+        name: name?,
+        issuer: issuer?,
+        jwks_uri: jwks_uri?,
+        audiences: audiences?,
+        user_claim: user_claim?,
+        groups_claim: groups_claim?,
+        leeway_ms: leeway_ms?,
+        lifetime_ms_max: lifetime_ms_max?,
+        token_types: token_types?,
+    })
+}
+
+fn default_token_types() -> Vec<String> {
+    ["JWT", "at+jwt", ""].map(str::to_owned).to_vec()
+}
+
+/// An issuer has no query (OpenID Connect Discovery 1.0 section 4.1).
+fn issuer_url(value: Reader<'_>) -> Option<String> {
+    let address = trusted_address(value)?;
+    if address.query.is_some() {
+        return value.problem("an issuer with a query", "remove `?` and what follows");
+    }
+    value.string()
+}
+
+fn keys_url(value: Reader<'_>) -> Option<String> {
+    trusted_address(value)?;
+    value.string()
+}
+
+/// Keys decide who is trusted: they come over TLS, or from this machine.
+fn trusted_address(value: Reader<'_>) -> Option<Address<'_>> {
+    match Address::parse(value.text()?) {
+        Ok(address) if address.secure || address.is_loopback() => Some(address),
+        Ok(_) => value.problem(
+            "`http://` beyond this machine",
+            "write `https://`; `http://` only for 127.0.0.1, [::1] and localhost",
+        ),
+        Err(reason) => value.problem("not an address", reason),
+    }
+}

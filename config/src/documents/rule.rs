@@ -1,0 +1,105 @@
+//! `kind: rule` and `kind: role`, and the subjects of both.
+
+use std::collections::BTreeMap;
+
+use super::{Effect, Role, RoleName, Rule, Subject};
+use crate::reader::{Fields, Keys, Reader};
+
+pub(super) const RULE_KEYS: Keys = Keys {
+    known: &["kind", "name", "effect", "subjects", "except", "connections", "operations", "models"],
+    later: &["approval"],
+    renamed: &[],
+};
+
+pub(super) const ROLE_KEYS: Keys = Keys::known(&["kind", "name", "role", "subjects"]);
+
+const SUBJECT_KEYS: Keys = Keys::known(&["issuer", "users", "groups", "claims"]);
+
+const EFFECTS: &[(&str, Effect)] = &[("allow", Effect::Allow), ("deny", Effect::Deny)];
+
+const ROLES: &[(&str, RoleName)] = &[
+    ("user", RoleName::User),
+    ("approver", RoleName::Approver),
+    ("operator", RoleName::Operator),
+    ("auditor", RoleName::Auditor),
+    ("admin", RoleName::Admin),
+];
+
+pub(super) fn read_rule(name: Option<String>, fields: Fields<'_>) -> Option<Rule> {
+    let effect = fields.required("effect", |value| value.choice(EFFECTS, &["approve"]));
+    let (subjects, operations) = if effect == Some(Effect::Allow) {
+        let subjects = fields.required("subjects", |value| value.list(1, subject));
+        (subjects, fields.required("operations", |value| value.list(1, operation)))
+    } else {
+        let subjects = fields.or("subjects", Vec::new(), |value| value.list(0, subject));
+        (subjects, fields.or("operations", Vec::new(), |value| value.list(0, operation)))
+    };
+    let except = fields.or("except", Vec::new(), |value| value.list(0, subject));
+    let everything = || vec!["*".to_owned()];
+    let connections = fields.or("connections", everything(), |value| value.list(1, connection));
+    let models = fields.or("models", everything(), |value| value.list(1, Reader::string));
+    Some(Rule {
+        name: name?,
+        effect: effect?,
+        subjects: subjects?,
+        except: except?,
+        connections: connections?,
+        operations: operations?,
+        models: models?,
+    })
+}
+
+pub(super) fn read_role(name: Option<String>, fields: Fields<'_>) -> Option<Role> {
+    let role = fields.required("role", |value| value.choice(ROLES, &[]));
+    let subjects = fields.required("subjects", |value| value.list(1, subject));
+    Some(Role { name: name?, role: role?, subjects: subjects? })
+}
+
+fn subject(value: Reader<'_>) -> Option<Subject> {
+    let fields = value.mapping(&SUBJECT_KEYS)?;
+    if fields.is_empty() {
+        return value.problem(
+            "an empty entry would hold for everybody",
+            "name an issuer, users, groups or claims",
+        );
+    }
+    let texts = |value: Reader<'_>| value.list(1, Reader::string);
+    let issuer = fields.optional("issuer", Reader::name);
+    let users = fields.optional("users", texts);
+    let groups = fields.optional("groups", texts);
+    let claims = fields.optional("claims", claims);
+    Some(Subject { issuer: issuer?, users: users?, groups: groups?, claims: claims? })
+}
+
+fn claims(value: Reader<'_>) -> Option<BTreeMap<String, String>> {
+    let pairs = value.pairs(Reader::string)?;
+    if pairs.is_empty() {
+        return value.problem("an empty mapping", "name at least one claim, or leave the key out");
+    }
+    if pairs.iter().any(|(claim, _)| claim.is_empty()) {
+        return value.problem("a claim without a name", "");
+    }
+    Some(pairs.into_iter().map(|(claim, text)| (claim.to_owned(), text)).collect())
+}
+
+/// A connection's name, with `*` for any characters.
+fn connection(value: Reader<'_>) -> Option<String> {
+    let text = value.text()?;
+    let fits =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-*".contains(&byte);
+    if text.bytes().all(fits) {
+        return Some(text.to_owned());
+    }
+    value.problem("not a connection's name", "lower-case letters, digits, hyphens; `*` for any")
+}
+
+/// An operation's name, with `*` for any characters.
+fn operation(value: Reader<'_>) -> Option<String> {
+    let text = value.text()?;
+    let fits =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-*".contains(&byte);
+    if text.bytes().all(fits) {
+        return Some(text.to_owned());
+    }
+    value.problem("not an operation's name", "such as `infer.chat`; `*` for any characters")
+}

@@ -1,0 +1,18 @@
+//! The contract that both planes agree on. In: text of documents and settings, requests as facts.
+//! Out: typed documents, a compiled policy, decisions, signed snapshots, diagnostics. Never: I/O
+//! beyond the bytes it is handed, a clock, a lock, or a secret's value.
+
+mod address;
+pub mod catalogue;
+pub mod decision;
+pub mod diagnostics;
+pub mod documents;
+pub mod glob;
+pub mod identity;
+pub mod json;
+pub mod node;
+mod reader;
+pub mod settings;
+pub mod snapshot;
+pub mod target;
+mod yaml;

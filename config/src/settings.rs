@@ -1,0 +1,133 @@
+//! Settings of the two daemons: what a process needs to start. Everything else is a document.
+//! YAML like the documents, with the same strictness and the same diagnostics.
+
+mod controlplane;
+mod dataplane;
+#[cfg(test)]
+mod tests;
+mod values;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use crate::diagnostics::Diagnostic;
+use crate::documents::Source;
+
+/// `penstock-dataplane --config FILE`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct DataplaneSettings {
+    /// `listen`: where callers connect; required.
+    pub listen: SocketAddr,
+    /// `operations_listen`: health, readiness, metrics; `127.0.0.1:9440` by default.
+    pub operations_listen: SocketAddr,
+    /// `state_dir`: node key and certificate, last good snapshot, highest position; required.
+    pub state_dir: PathBuf,
+    /// `join_file`: read when the state has no node certificate yet.
+    pub join_file: Option<PathBuf>,
+    /// `access_log`: a file's path, or `-` for standard output; `-` by default.
+    pub access_log: PathBuf,
+    /// `cores`: how many reactors; 0 (default) for one a core.
+    pub cores: u16,
+    /// `hosts`: the only `Host` values accepted, `host` or `host:port`, in lower case; empty
+    /// (default) for any valid one.
+    pub hosts: Vec<String>,
+    /// `snapshot_staleness_ms_max`: without a confirmation for this long all is refused;
+    /// 86,400,000 by default.
+    pub snapshot_staleness_ms_max: u64,
+    /// `limits`.
+    pub limits: DataplaneLimits,
+}
+
+/// `limits` of the data plane.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct DataplaneLimits {
+    /// `head_bytes_max`: 16,384 by default, and at most: a head fits one buffer.
+    pub head_bytes_max: usize,
+    /// `header_count_max`: 100 by default.
+    pub header_count_max: usize,
+    /// `target_bytes_max`: 8,192 by default.
+    pub target_bytes_max: usize,
+    /// `head_ms_max`: from the first byte to the end of the head; 10,000 by default.
+    pub head_ms_max: u64,
+    /// `keep_alive_ms_max`: idle between two requests; 75,000 by default.
+    pub keep_alive_ms_max: u64,
+    /// `body_gap_ms_max`: between two reads of a request body; 30,000 by default.
+    pub body_gap_ms_max: u64,
+    /// `send_stall_ms_max`: without progress towards a slow reader; 60,000 by default.
+    pub send_stall_ms_max: u64,
+    /// `connect_ms_max`: towards an upstream; 2,000 by default.
+    pub connect_ms_max: u64,
+    /// `first_byte_ms_max`: of an upstream's answer; 120,000 by default.
+    pub first_byte_ms_max: u64,
+    /// `stream_gap_ms_max`: between two reads of an upstream's body; 300,000 by default.
+    pub stream_gap_ms_max: u64,
+    /// `connections_per_core_max`: 16,384 by default.
+    pub connections_per_core_max: usize,
+    /// `requests_per_connection_max`: 10,000 by default.
+    pub requests_per_connection_max: u64,
+    /// `buffer_bytes_per_core_max`: 268,435,456 by default.
+    pub buffer_bytes_per_core_max: usize,
+    /// `upstream_idle_per_endpoint_max`: kept connections a core and endpoint; 64 by default.
+    pub upstream_idle_per_endpoint_max: usize,
+    /// `drain_ms_max`: after SIGTERM, until streams are cut; 600,000 by default.
+    pub drain_ms_max: u64,
+}
+
+/// `penstock-controlplane --config FILE`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ControlplaneSettings {
+    /// `listen`: the API; required. Beyond loopback it needs `tls`.
+    pub listen: SocketAddr,
+    /// `nodes_listen`: mutual TLS for data planes; required.
+    pub nodes_listen: SocketAddr,
+    /// `nodes_url`: how nodes reach it; `https://<nodes_listen>` by default, which must then be an
+    /// address that nodes can reach, not an unspecified one.
+    pub nodes_url: Option<String>,
+    /// `state_dir`: store, certificate authority; required.
+    pub state_dir: PathBuf,
+    /// `snapshot_key_file`: `<state_dir>/snapshot.key` by default, made when missing.
+    pub snapshot_key_file: PathBuf,
+    /// `snapshot_key_next_file`: a second key, trusted by nodes, while one replaces the other.
+    pub snapshot_key_next_file: Option<PathBuf>,
+    /// `encryption_key_file`: 32 bytes, base64; or the environment's `PENSTOCK_ENCRYPTION_KEY`.
+    /// `<state_dir>/encryption.key` by default, made when missing.
+    pub encryption_key_file: PathBuf,
+    /// `first_run_file`: documents put in force when the store is empty: an issuer and a role.
+    pub first_run_file: Option<PathBuf>,
+    /// `tls`: certificate and key for the API.
+    pub tls: Option<TlsFiles>,
+    /// `snapshot_lifetime_ms`: `expires` - `issued`; 604,800,000 (7 days) by default; renewed at
+    /// half.
+    pub snapshot_lifetime_ms: u64,
+    /// `jwks_refresh_ms`: 300,000 by default.
+    pub jwks_refresh_ms: u64,
+}
+
+/// Certificate chain and private key, PEM.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TlsFiles {
+    /// `certificate_file`.
+    pub certificate_file: PathBuf,
+    /// `key_file`.
+    pub key_file: PathBuf,
+}
+
+impl DataplaneSettings {
+    /// Reads settings.
+    ///
+    /// # Errors
+    /// Every problem, with its place and a hint.
+    pub fn parse(source: &Source) -> Result<Self, Vec<Diagnostic>> {
+        values::parse(source, dataplane::read)
+    }
+}
+
+impl ControlplaneSettings {
+    /// Reads settings.
+    ///
+    /// # Errors
+    /// Every problem, with its place and a hint.
+    pub fn parse(source: &Source) -> Result<Self, Vec<Diagnostic>> {
+        values::parse(source, controlplane::read)
+    }
+}
