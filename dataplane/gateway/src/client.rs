@@ -1,0 +1,152 @@
+//! One caller's connection: its requests in order, each answered before the next is read.
+
+use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use penstock_http::head::{RequestHead, ResponseHead};
+use penstock_reactor::network::{Network, Stream};
+
+use crate::core::Core;
+use crate::guard::Guard;
+use crate::input::Input;
+use crate::output::Output;
+use crate::pipeline;
+use crate::reason::Reason;
+use crate::respond;
+
+/// A caller's connection and what is kept from one request to the next.
+pub(crate) struct Client<N: Network> {
+    /// What comes from the caller.
+    pub(crate) input: Input<<N::Stream as Stream>::Receiver>,
+    /// What goes to the caller.
+    pub(crate) output: Output<<N::Stream as Stream>::Sender>,
+    /// Limits of its waits.
+    pub(crate) guard: Rc<Guard<N>>,
+    /// The parsed head of the current request; reused.
+    pub(crate) head: RequestHead,
+    /// The parsed head of the upstream's answer; reused.
+    pub(crate) reply: ResponseHead,
+    /// Its address.
+    pub(crate) peer: SocketAddr,
+    /// Requests that were answered.
+    pub(crate) served: u64,
+    /// How far the current request's body was read.
+    pub(crate) body: BodyRead,
+    /// Whether a byte of the current answer may have been sent.
+    pub(crate) answering: bool,
+}
+
+/// How far a request's body was read: a body belongs to its request until its last byte.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum BodyRead {
+    /// Not a byte of it was taken.
+    Unread,
+    /// Part of it was taken: what follows can't be read without its decoder.
+    Begun,
+    /// To its end, or there is none.
+    Done,
+}
+
+/// What follows one exchange.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Next {
+    /// The next request.
+    Request,
+    /// The end, in a way that lets the caller read the last answer.
+    Close,
+    /// The end at once: the caller must not take what it got for whole.
+    Abort,
+}
+
+/// How long a closing connection is read, and how much of it, so that the last answer is not lost to
+/// a reset.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_BYTES: usize = 256 * 1024;
+
+/// Serves one connection to its end.
+pub(crate) async fn serve<N: Network>(core: Rc<Core<N>>, stream: N::Stream) {
+    let peer = stream.peer();
+    let (receiver, sender) = stream.split();
+    let mut client = Client {
+        input: Input::new(receiver),
+        output: Output::new(sender),
+        guard: Rc::new(Guard::new(core.network.clone())),
+        head: RequestHead::new(),
+        reply: ResponseHead::new(),
+        peer,
+        served: 0,
+        body: BodyRead::Done,
+        answering: false,
+    };
+    core.counters.clients_accepted.add(1);
+    core.counters.clients_open.add(1);
+    loop {
+        client.guard.reset();
+        client.body = BodyRead::Done;
+        client.answering = false;
+        let exchange = AssertUnwindSafe(pipeline::exchange(&core, &mut client));
+        let next = match exchange.catch_unwind().await {
+            Ok(next) => next,
+            Err(_panic) => after_a_panic(&core, &mut client).await,
+        };
+        client.served = client.served.saturating_add(1);
+        match next {
+            Next::Request => {}
+            Next::Close => {
+                linger(&mut client).await;
+                break;
+            }
+            Next::Abort => {
+                client.output.abort();
+                break;
+            }
+        }
+    }
+    core.counters.clients_open.subtract(1);
+}
+
+/// A panic ends its own exchange only: the caller is told if nothing was said yet.
+async fn after_a_panic<N: Network>(core: &Core<N>, client: &mut Client<N>) -> Next {
+    core.counters.panics.add(1);
+    core.counters.ended(&Reason::Internal);
+    if client.answering {
+        return Next::Abort;
+    }
+    client.output.outgoing.buffers.clear();
+    respond::internal(core, client).await;
+    Next::Close
+}
+
+/// Ends our side, then reads and drops what still comes, within bounds.
+async fn linger<N: Network>(client: &mut Client<N>) {
+    client.output.finish();
+    client.input.discard();
+    let Client { input, guard, .. } = client;
+    let drain = async {
+        let mut dropped = 0_usize;
+        while let Ok(Some(buffer)) = input.next().await {
+            dropped = dropped.saturating_add(buffer.len());
+            if dropped > LINGER_BYTES {
+                break;
+            }
+        }
+    };
+    let _ = guard.at_last(LINGER, drain).await;
+}
+
+impl<N: Network> Client<N> {
+    /// Whether another request may follow, once the current body has come to its end.
+    pub(crate) fn goes_on_after(&self, core: &Core<N>) -> bool {
+        self.head.keep_alive
+            && self.served.saturating_add(1) < core.limits().requests_per_connection_max
+            && !core.node.draining.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    /// Whether another request may follow now.
+    pub(crate) fn goes_on(&self, core: &Core<N>) -> bool {
+        self.body == BodyRead::Done && self.goes_on_after(core)
+    }
+}

@@ -1,0 +1,236 @@
+//! What one core owns. Nothing here is touched by another thread except the counters, which others
+//! read, and the published policy, which is swapped whole.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use penstock_config::decision::SubjectRules;
+use penstock_config::identity::Identity;
+use penstock_config::node::{Position, UnknownKey};
+use penstock_config::settings::DataplaneSettings;
+use penstock_identity::TokenCache;
+use penstock_reactor::network::Network;
+use tokio::sync::mpsc;
+
+use crate::access_log::LogQueue;
+use crate::counters::Counters;
+use crate::enforced::{CoreView, Published, PublishedAddresses};
+use crate::guard::Cancel;
+use crate::pool::Pool;
+use crate::reason::Reason;
+use crate::registry::{OpenExchange, Registry};
+use crate::session::SessionId;
+
+/// State that all threads of the node see: atomics and swapped pointers only.
+pub(crate) struct Node {
+    /// Settings of the process.
+    pub(crate) settings: DataplaneSettings,
+    /// The policy in force.
+    pub(crate) published: Published,
+    /// Addresses of host names.
+    pub(crate) addresses: PublishedAddresses,
+    /// When the control plane last confirmed the policy: wall clock, milliseconds.
+    pub(crate) confirmed_ms: AtomicU64,
+    /// Whether the process is about to end.
+    pub(crate) draining: AtomicBool,
+    /// Whether the control plane answered the last call.
+    pub(crate) connected: AtomicBool,
+    /// Snapshots that were refused.
+    pub(crate) snapshots_refused: AtomicU64,
+}
+
+impl Node {
+    /// Nothing is in force yet.
+    pub(crate) fn new(settings: DataplaneSettings) -> Self {
+        Self {
+            settings,
+            published: Published::empty(),
+            addresses: PublishedAddresses::default(),
+            confirmed_ms: AtomicU64::new(0),
+            draining: AtomicBool::new(false),
+            connected: AtomicBool::new(false),
+            snapshots_refused: AtomicU64::new(0),
+        }
+    }
+
+    /// Whether the last confirmation is too old, or lies in the future by more than a minute.
+    pub(crate) fn is_stale(&self, wall_ms: u64) -> bool {
+        let confirmed = self.confirmed_ms.load(Ordering::Acquire);
+        wall_ms.saturating_sub(confirmed) > self.settings.snapshot_staleness_ms_max
+            || confirmed.saturating_sub(wall_ms) > 60_000
+    }
+}
+
+/// What a core tells the sync thread.
+#[derive(Debug)]
+pub(crate) enum Report {
+    /// The core enforces this position from now on.
+    Enforces {
+        /// Index of the core.
+        core: usize,
+        /// The position.
+        position: Position,
+    },
+    /// A token names a key that no issuer document's key set has.
+    UnknownKey(UnknownKey),
+}
+
+/// A verified token and what follows from it under the policy in force.
+#[derive(Debug)]
+pub(crate) struct Known {
+    /// Who it is.
+    pub(crate) identity: Rc<Identity>,
+    /// The rules that concern it.
+    pub(crate) rules: SubjectRules,
+}
+
+/// The policy in force on this core; cloning it touches no count that another core touches.
+pub(crate) type InForce = Rc<CoreView>;
+
+/// One core.
+pub(crate) struct Core<N: Network> {
+    /// Connections, time, tasks, buffers.
+    pub(crate) network: N,
+    /// What all threads see.
+    pub(crate) node: Arc<Node>,
+    /// Which of the node's cores this is.
+    pub(crate) seat: usize,
+    /// Counters of this core.
+    pub(crate) counters: Arc<Counters>,
+    /// Kept connections to upstreams.
+    pub(crate) pool: Pool<N>,
+    /// Exchanges that run.
+    pub(crate) registry: Registry<OpenExchange>,
+    /// Connections that wait for a request.
+    pub(crate) idle: Registry<Cancel>,
+    /// Verified tokens.
+    pub(crate) tokens: RefCell<TokenCache<Rc<Known>>>,
+    /// Where access log lines go.
+    pub(crate) log: LogQueue,
+    /// Where reports to the sync thread go.
+    pub(crate) reports: mpsc::Sender<Report>,
+    in_force: RefCell<Option<InForce>>,
+    turn: Cell<usize>,
+}
+
+/// Verified tokens kept a core.
+const TOKENS_MAX: usize = 4_096;
+
+/// Exchanges decided again between two yields.
+const REDECIDE_SLICE: usize = 64;
+
+impl<N: Network> Core<N> {
+    /// A core without a policy.
+    pub(crate) fn new(
+        network: N,
+        node: Arc<Node>,
+        seat: usize,
+        counters: Arc<Counters>,
+        log: LogQueue,
+        reports: mpsc::Sender<Report>,
+    ) -> Self {
+        let idle_max = node.settings.limits.upstream_idle_per_endpoint_max;
+        Self {
+            pool: Pool::new(network.clone(), idle_max),
+            network,
+            node,
+            seat,
+            counters,
+            registry: Registry::new(),
+            idle: Registry::new(),
+            tokens: RefCell::new(TokenCache::new(TOKENS_MAX)),
+            log,
+            reports,
+            in_force: RefCell::new(None),
+            turn: Cell::new(0),
+        }
+    }
+
+    /// The policy in force.
+    ///
+    /// # Errors
+    /// None yet, expired, or not confirmed for too long.
+    pub(crate) fn in_force(&self) -> Result<InForce, Reason> {
+        let wall_ms = self.wall_ms();
+        if self.node.is_stale(wall_ms) {
+            return Err(Reason::PolicyStale);
+        }
+        match self.in_force.borrow().as_ref() {
+            Some(enforced) if wall_ms < enforced.expires_ms => Ok(Rc::clone(enforced)),
+            Some(_) | None => Err(Reason::PolicyStale),
+        }
+    }
+
+    /// Wall clock in milliseconds.
+    pub(crate) fn wall_ms(&self) -> u64 {
+        u64::try_from(self.network.wall().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// The limits of the settings.
+    pub(crate) fn limits(&self) -> &penstock_config::settings::DataplaneLimits {
+        &self.node.settings.limits
+    }
+
+    /// A new session's id.
+    pub(crate) fn session_id(&self) -> SessionId {
+        let mut random = [0; 16];
+        // Without random bytes the id is all zero: it names nothing and gives nothing away.
+        let _ = aws_lc_rs::rand::fill(&mut random);
+        SessionId::new(random)
+    }
+
+    /// Numbers that go round, to spread requests over endpoints.
+    pub(crate) fn next_turn(&self) -> usize {
+        let turn = self.turn.get();
+        self.turn.set(turn.wrapping_add(1));
+        turn
+    }
+
+    /// Takes the published policy, forgets tokens verified under the old one, decides every open
+    /// exchange again and cuts those that are now denied, then says that it is enforced.
+    pub(crate) async fn refresh(&self) {
+        let Some(enforced) = self.node.published.load_full() else { return };
+        let enforced: InForce = Rc::new(CoreView::new(enforced));
+        let position = enforced.position;
+        *self.in_force.borrow_mut() = Some(Rc::clone(&enforced));
+        self.tokens.borrow_mut().clear();
+        let open = self.registry.open();
+        for slice in open.chunks(REDECIDE_SLICE) {
+            for exchange in slice {
+                if let Some(denial) = exchange.denied_by(&enforced) {
+                    exchange.cancel(Reason::PolicyChanged(denial));
+                }
+            }
+            self.network.yield_now().await;
+        }
+        self.counters.epoch.set(position.epoch);
+        self.counters.version.set(position.version);
+        self.counters.revision.set(position.revision);
+        let report = Report::Enforces { core: self.seat, position };
+        // A full queue means that the sync thread is behind: it asks again.
+        let _ = self.reports.try_send(report);
+    }
+
+    /// What is done every second: idle upstream connections that are too old are closed, and gauges
+    /// are set.
+    pub(crate) fn tick(&self) {
+        self.pool.expire(self.network.now());
+        let in_use = self.network.pool().bytes_in_use();
+        self.counters.buffer_bytes.set(u64::try_from(in_use).unwrap_or(u64::MAX));
+    }
+
+    /// Cuts every open exchange: the end of a drain.
+    pub(crate) fn cut_all(&self, reason: &Reason) {
+        for exchange in self.registry.open() {
+            exchange.cancel(reason.clone());
+        }
+    }
+
+    /// How long the core lets a drain take.
+    pub(crate) fn drain_limit(&self) -> Duration {
+        Duration::from_millis(self.limits().drain_ms_max)
+    }
+}

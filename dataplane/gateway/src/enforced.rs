@@ -1,0 +1,245 @@
+//! What a node enforces: one snapshot compiled for lookup, with the credentials that it needs. Made on
+//! the sync thread, read by every core, immutable.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use penstock_config::catalogue::Table;
+use penstock_config::decision::{ConnectionIndex, Policy};
+use penstock_config::documents::{Connection, CredentialScheme, Endpoint};
+use penstock_config::node::{Credentials, Position};
+use penstock_config::snapshot::Snapshot;
+use penstock_identity::Issuers;
+use zeroize::Zeroizing;
+
+/// A compiled snapshot.
+pub(crate) struct Enforced {
+    /// Where it stands.
+    pub(crate) position: Position,
+    /// Not to be enforced after this, milliseconds since the Unix epoch.
+    pub(crate) expires_ms: u64,
+    /// Verification keys.
+    pub(crate) issuers: Issuers,
+    /// Rules.
+    pub(crate) policy: Policy,
+    trusted: Vec<String>,
+    upstreams: Vec<Upstream>,
+}
+
+/// One connection, ready for use.
+pub(crate) struct Upstream {
+    /// The document.
+    pub(crate) document: Connection,
+    /// Its operations.
+    pub(crate) table: Table,
+    /// Its endpoints, at least one.
+    pub(crate) endpoints: Vec<Target>,
+    /// The credential that is put into its requests.
+    pub(crate) credential: Injection,
+}
+
+/// One endpoint, ready for use.
+pub(crate) struct Target {
+    /// Where it is.
+    pub(crate) endpoint: Endpoint,
+    /// `Host` of its requests.
+    pub(crate) authority: String,
+}
+
+/// What is put into requests to a connection.
+pub(crate) enum Injection {
+    /// The server wants none.
+    None,
+    /// The server wants one and this node does not have it: requests are refused.
+    Missing,
+    /// A header.
+    Header {
+        /// Lower-case name.
+        name: String,
+        /// Value, with its scheme.
+        value: Zeroizing<Vec<u8>>,
+    },
+}
+
+/// A snapshot that can't be enforced; it is refused whole.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CompileError {
+    /// The rules do not compile.
+    #[error("the policy does not compile: {0}")]
+    Policy(String),
+    /// A connection's table does not compile.
+    #[error("the operations of connection {name} do not compile: {problem}")]
+    Table {
+        /// The connection.
+        name: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A connection without endpoints.
+    #[error("connection {0} has no endpoint")]
+    NoEndpoint(String),
+}
+
+impl Enforced {
+    /// Compiles a verified snapshot. Keys that don't pass are left out; the second value says which.
+    ///
+    /// # Errors
+    /// A part that does not compile: the whole snapshot is refused.
+    pub(crate) fn compile(
+        snapshot: &Snapshot,
+        credentials: Option<&Credentials>,
+    ) -> Result<(Self, Vec<String>), CompileError> {
+        let documents: Vec<_> = snapshot.issuers.iter().map(|one| one.document.clone()).collect();
+        let policy = Policy::compile(&documents, &snapshot.connections, &snapshot.rules)
+            .map_err(CompileError::Policy)?;
+        let (issuers, problems) = Issuers::compile(&snapshot.issuers);
+        let upstreams = snapshot
+            .connections
+            .iter()
+            .map(|connection| Upstream::compile(connection, credentials))
+            .collect::<Result<_, _>>()?;
+        let compiled = Self {
+            position: snapshot.position,
+            expires_ms: snapshot.expires_ms,
+            issuers,
+            policy,
+            trusted: documents.into_iter().map(|issuer| issuer.name).collect(),
+            upstreams,
+        };
+        Ok((compiled, problems.iter().map(ToString::to_string).collect()))
+    }
+
+    /// Whether an issuer of that name is still trusted.
+    pub(crate) fn trusts(&self, issuer: &str) -> bool {
+        self.trusted.iter().any(|name| name == issuer)
+    }
+
+    /// The connection at an index that [`Policy::connection`] gave.
+    pub(crate) fn upstream(&self, index: ConnectionIndex) -> Option<&Upstream> {
+        self.upstreams.get(usize::try_from(index.0).ok()?)
+    }
+
+    /// All connections.
+    pub(crate) fn upstreams(&self) -> &[Upstream] {
+        &self.upstreams
+    }
+}
+
+impl Upstream {
+    fn compile(
+        connection: &Connection,
+        credentials: Option<&Credentials>,
+    ) -> Result<Self, CompileError> {
+        let (table, _) =
+            Table::build(connection.protocol, connection.version.as_deref(), &connection.table)
+                .map_err(|(row, problem)| CompileError::Table {
+                    name: connection.name.clone(),
+                    problem: format!("row {row}: {problem}"),
+                })?;
+        let endpoints: Vec<Target> = connection.endpoints.iter().map(Target::new).collect();
+        if endpoints.is_empty() {
+            return Err(CompileError::NoEndpoint(connection.name.clone()));
+        }
+        let credential = Injection::compile(connection, credentials);
+        Ok(Self { document: connection.clone(), table, endpoints, credential })
+    }
+}
+
+impl Target {
+    fn new(endpoint: &Endpoint) -> Self {
+        let host = if endpoint.host.contains(':') {
+            format!("[{}]", endpoint.host)
+        } else {
+            endpoint.host.clone()
+        };
+        let authority =
+            if endpoint.port == 80 { host } else { format!("{host}:{}", endpoint.port) };
+        Self { endpoint: endpoint.clone(), authority }
+    }
+}
+
+impl Injection {
+    fn compile(connection: &Connection, credentials: Option<&Credentials>) -> Self {
+        let Some(wanted) = &connection.credential else { return Self::None };
+        let leased = credentials
+            .and_then(|all| all.credentials.iter().find(|one| one.name == wanted.secret));
+        let Some(leased) = leased else { return Self::Missing };
+        let mut value = Zeroizing::new(Vec::with_capacity(leased.value.len() * 2 + 8));
+        match wanted.scheme {
+            CredentialScheme::Basic => {
+                value.extend_from_slice(b"Basic ");
+                let encoded = Zeroizing::new(STANDARD.encode(leased.value.as_bytes()));
+                value.extend_from_slice(encoded.as_bytes());
+            }
+            CredentialScheme::Bearer => {
+                value.extend_from_slice(b"Bearer ");
+                value.extend_from_slice(leased.value.as_bytes());
+            }
+            CredentialScheme::Raw => value.extend_from_slice(leased.value.as_bytes()),
+        }
+        Self::Header { name: wanted.header.clone(), value }
+    }
+}
+
+/// Addresses of host names, found off the reactors.
+#[derive(Debug, Default)]
+pub(crate) struct Resolved {
+    addresses: HashMap<(String, u16), Vec<SocketAddr>>,
+}
+
+impl Resolved {
+    /// Addresses by host and port.
+    pub(crate) fn new(addresses: HashMap<(String, u16), Vec<SocketAddr>>) -> Self {
+        Self { addresses }
+    }
+
+    /// The addresses of an endpoint; a literal address needs no look-up.
+    pub(crate) fn addresses(&self, endpoint: &Endpoint) -> Vec<SocketAddr> {
+        if let Ok(address) = endpoint.host.parse() {
+            return vec![SocketAddr::new(address, endpoint.port)];
+        }
+        let key = (endpoint.host.clone(), endpoint.port);
+        self.addresses.get(&key).cloned().unwrap_or_default()
+    }
+}
+
+/// The policy as one core holds it: endpoints are the core's own copies, so that an exchange keeps
+/// the one that it uses without holding the policy, or touching a count that another core touches.
+pub(crate) struct CoreView {
+    enforced: Arc<Enforced>,
+    targets: Vec<Rc<[Rc<Target>]>>,
+}
+
+impl CoreView {
+    /// A view for the core that calls.
+    pub(crate) fn new(enforced: Arc<Enforced>) -> Self {
+        let own = |upstream: &Upstream| {
+            upstream.endpoints.iter().map(|target| Rc::new(Target::new(&target.endpoint))).collect()
+        };
+        let targets = enforced.upstreams.iter().map(own).collect();
+        Self { enforced, targets }
+    }
+
+    /// The endpoints of a connection.
+    pub(crate) fn targets(&self, index: ConnectionIndex) -> Option<&Rc<[Rc<Target>]>> {
+        self.targets.get(usize::try_from(index.0).ok()?)
+    }
+}
+
+impl std::ops::Deref for CoreView {
+    type Target = Enforced;
+
+    fn deref(&self) -> &Enforced {
+        &self.enforced
+    }
+}
+
+/// A pointer to what is enforced that all threads share.
+pub(crate) type Published = arc_swap::ArcSwapOption<Enforced>;
+
+/// The same for addresses.
+pub(crate) type PublishedAddresses = arc_swap::ArcSwap<Resolved>;

@@ -1,0 +1,167 @@
+//! Waiting within limits. Every wait of an exchange goes through one [`Guard`]: it ends when the thing
+//! came, when its deadline passed, or when the exchange was cancelled, also in the middle of a send.
+//! One timer a connection is kept and moved, so that a wait costs no timer of its own.
+
+use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use penstock_reactor::network::Network;
+
+use crate::reason::Reason;
+
+/// Ends an exchange from outside: a policy that now denies, a drain.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Cancel(Rc<CancelState>);
+
+#[derive(Debug, Default)]
+struct CancelState {
+    reason: RefCell<Option<Reason>>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Cancel {
+    /// Cancels; the first reason stays.
+    pub(crate) fn cancel(&self, reason: Reason) {
+        self.0.reason.borrow_mut().get_or_insert(reason);
+        if let Some(waker) = self.0.waker.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+
+    /// Forgets a cancellation, before the next exchange on the same connection.
+    pub(crate) fn reset(&self) {
+        self.0.reason.borrow_mut().take();
+    }
+
+    fn poll(&self, cx: &Context<'_>) -> Option<Reason> {
+        let reason = self.0.reason.borrow().clone();
+        if reason.is_none() {
+            *self.0.waker.borrow_mut() = Some(cx.waker().clone());
+        }
+        reason
+    }
+}
+
+/// Why a wait ended without its value.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Interrupt {
+    /// Its deadline passed.
+    Elapsed,
+    /// The exchange was cancelled.
+    Cancelled(Reason),
+}
+
+impl Interrupt {
+    /// The reason, where a deadline has one of its own.
+    pub(crate) fn or(self, elapsed: Reason) -> Reason {
+        match self {
+            Self::Elapsed => elapsed,
+            Self::Cancelled(reason) => reason,
+        }
+    }
+}
+
+type Timer = Pin<Box<dyn Future<Output = ()>>>;
+
+/// The limits of one caller's connection.
+pub(crate) struct Guard<N: Network> {
+    network: N,
+    cancel: Cancel,
+    /// No wait goes beyond this: the end of the whole exchange.
+    ends: Cell<Duration>,
+    armed: RefCell<Option<(Duration, Timer)>>,
+}
+
+impl<N: Network> Guard<N> {
+    /// A guard without an end of its own.
+    pub(crate) fn new(network: N) -> Self {
+        Self {
+            network,
+            cancel: Cancel::default(),
+            ends: Cell::new(Duration::MAX),
+            armed: RefCell::new(None),
+        }
+    }
+
+    /// The handle that ends its waits.
+    pub(crate) fn cancel(&self) -> &Cancel {
+        &self.cancel
+    }
+
+    /// No wait goes on longer than this from now.
+    pub(crate) fn end_in(&self, limit: Duration) {
+        self.ends.set(self.network.now().saturating_add(limit));
+    }
+
+    /// Lifts the end and any cancellation, before the next exchange.
+    pub(crate) fn reset(&self) {
+        self.ends.set(Duration::MAX);
+        self.cancel.reset();
+    }
+
+    /// Whether the end of the whole exchange has come.
+    pub(crate) fn is_over(&self) -> bool {
+        self.network.now() >= self.ends.get()
+    }
+
+    /// Waits for `future`, for at most `limit` and not beyond the end of the exchange.
+    pub(crate) async fn within<T>(
+        &self,
+        limit: Duration,
+        future: impl Future<Output = T>,
+    ) -> Result<T, Interrupt> {
+        let mut future = pin!(future);
+        let deadline = self.network.now().saturating_add(limit).min(self.ends.get());
+        poll_fn(|cx| {
+            if let Some(reason) = self.cancel.poll(cx) {
+                return Poll::Ready(Err(Interrupt::Cancelled(reason)));
+            }
+            if let Poll::Ready(value) = future.as_mut().poll(cx) {
+                return Poll::Ready(Ok(value));
+            }
+            self.poll_deadline(deadline, cx).map(|()| Err(Interrupt::Elapsed))
+        })
+        .await
+    }
+
+    /// Like [`Self::within`], deaf to cancellation: for the last words after one.
+    pub(crate) async fn at_last<T>(
+        &self,
+        limit: Duration,
+        future: impl Future<Output = T>,
+    ) -> Option<T> {
+        let mut future = pin!(future);
+        let deadline = self.network.now().saturating_add(limit);
+        poll_fn(|cx| {
+            if let Poll::Ready(value) = future.as_mut().poll(cx) {
+                return Poll::Ready(Some(value));
+            }
+            self.poll_deadline(deadline, cx).map(|()| None)
+        })
+        .await
+    }
+
+    fn poll_deadline(&self, deadline: Duration, cx: &mut Context<'_>) -> Poll<()> {
+        let mut armed = self.armed.borrow_mut();
+        loop {
+            let rings_too_late = armed.as_ref().is_none_or(|(at, _)| *at > deadline);
+            if rings_too_late {
+                let left = deadline.saturating_sub(self.network.now());
+                if left.is_zero() {
+                    return Poll::Ready(());
+                }
+                *armed = Some((deadline, Box::pin(self.network.sleep(left))));
+            }
+            let Some((_, timer)) = armed.as_mut() else { return Poll::Pending };
+            if timer.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            // It rang for an earlier wait, or for this one: look again.
+            *armed = None;
+        }
+    }
+}

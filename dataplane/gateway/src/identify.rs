@@ -1,0 +1,128 @@
+//! Identify: the one token of a request, verified, and what follows from it. Without a valid token
+//! every path gives the same answer.
+
+use std::rc::Rc;
+
+use penstock_config::decision::SubjectRules;
+use penstock_config::identity::Identity;
+use penstock_config::node::UnknownKey;
+use penstock_config::target::Target;
+use penstock_identity::{TokenCache, TokenError};
+use penstock_reactor::buffer::Buffer;
+use penstock_reactor::network::Network;
+
+use crate::accept::Request;
+use crate::client::Client;
+use crate::core::{Core, InForce, Known, Report};
+use crate::pipeline::Ending;
+use crate::reason::Reason;
+use crate::session::Session;
+
+/// A request of somebody known, under one policy.
+pub(crate) struct Identified {
+    /// The head's bytes.
+    pub(crate) head: Buffer,
+    /// The target.
+    pub(crate) target: Target,
+    /// The policy that everything from here on is decided under.
+    pub(crate) in_force: InForce,
+    known: Rc<Known>,
+}
+
+impl Identified {
+    /// Who asks.
+    pub(crate) fn identity(&self) -> &Rc<Identity> {
+        &self.known.identity
+    }
+
+    /// The rules that concern them.
+    pub(crate) fn rules(&self) -> &SubjectRules {
+        &self.known.rules
+    }
+}
+
+/// Verifies the request's token.
+pub(crate) fn identify<N: Network>(
+    core: &Core<N>,
+    client: &Client<N>,
+    request: Request,
+    session: &mut Session,
+) -> Result<Identified, Ending> {
+    let in_force = core.in_force()?;
+    let token = token(client, &request.head)?;
+    let known = known(core, &in_force, token)?;
+    session.identity = Some(Rc::clone(&known.identity));
+    let Some(target) = request.target else { return Err(Reason::Method.into()) };
+    Ok(Identified { head: request.head, target, in_force, known })
+}
+
+/// The token's bytes: from `Authorization: Bearer` or `x-api-key`, never from both, never two.
+fn token<'h, N: Network>(client: &Client<N>, head: &'h [u8]) -> Result<&'h [u8], Reason> {
+    let mut authorizations = client.head.find(head, "authorization");
+    let mut keys = client.head.find(head, "x-api-key");
+    let (authorization, key) = (authorizations.next(), keys.next());
+    if authorizations.next().is_some() || keys.next().is_some() {
+        return Err(Reason::ambiguous("more than one token"));
+    }
+    match (authorization, key) {
+        (Some(_), Some(_)) => Err(Reason::ambiguous("more than one token")),
+        (Some(value), None) => bearer(value).ok_or(Reason::Unauthenticated("scheme")),
+        (None, Some(value)) => Ok(value),
+        (None, None) => Err(Reason::Unauthenticated("none")),
+    }
+}
+
+/// `Bearer`, in any case (RFC 9110 section 11.1), one space, the token.
+fn bearer(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, token) = value.split_at_checked(7)?;
+    (scheme.eq_ignore_ascii_case(b"bearer ") && !token.starts_with(b" ")).then_some(token)
+}
+
+fn known<N: Network>(
+    core: &Core<N>,
+    in_force: &InForce,
+    token: &[u8],
+) -> Result<Rc<Known>, Reason> {
+    let now_ms = core.wall_ms();
+    let key = TokenCache::<Rc<Known>>::key(token);
+    if let Some(known) = core.tokens.borrow_mut().get(&key, now_ms) {
+        core.counters.tokens_cached.add(1);
+        return Ok(Rc::clone(known));
+    }
+    core.counters.tokens_verified.add(1);
+    let verified = in_force.issuers.verify(token, now_ms).map_err(|error| refusal(core, error))?;
+    let known = Rc::new(Known {
+        rules: in_force.policy.subject_rules(&verified.identity),
+        identity: Rc::new(verified.identity),
+    });
+    core.tokens.borrow_mut().insert(
+        key,
+        verified.expires_ms,
+        verified.not_before_ms,
+        Rc::clone(&known),
+    );
+    Ok(known)
+}
+
+/// The caller gets one answer for every fault; the label is for the log. A key that nobody knows is
+/// reported: the control plane alone fetches.
+fn refusal<N: Network>(core: &Core<N>, error: TokenError) -> Reason {
+    let label = error.label();
+    if let TokenError::UnknownKey { issuer, kid } = error {
+        let _ = core.reports.try_send(Report::UnknownKey(UnknownKey { issuer, kid }));
+    }
+    Reason::Unauthenticated(label)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_scheme_has_no_case_and_takes_exactly_one_space() {
+        assert_eq!(bearer(b"bEaReR abc"), Some(&b"abc"[..]));
+        assert_eq!(bearer(b"Bearer  abc"), None);
+        assert_eq!(bearer(b"Basic abc"), None);
+        assert_eq!(bearer(b"Bearer"), None);
+    }
+}

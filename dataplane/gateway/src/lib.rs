@@ -1,0 +1,34 @@
+//! The gateway: from accepted streams to recorded exchanges. In: connections of callers, snapshots and
+//! credentials from the control plane. Out: decided, injected, relayed and logged exchanges. Never: a
+//! request that no rule allows, a credential on disk, a byte that was not understood.
+
+mod accept;
+mod access_log;
+mod classify;
+mod client;
+pub mod command;
+mod core;
+mod counters;
+mod decide;
+mod enforced;
+mod forward;
+mod guard;
+mod identify;
+mod inject;
+mod input;
+mod names;
+mod node;
+mod operations;
+mod output;
+mod pipeline;
+mod pool;
+mod reason;
+mod registry;
+mod relay;
+mod reply_head;
+mod respond;
+mod session;
+mod shape;
+mod sync;
+#[cfg(test)]
+mod tests;

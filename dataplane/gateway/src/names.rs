@@ -1,0 +1,40 @@
+//! Names of all metrics, in one place. Labels come only from enums and configured names.
+
+/// Exchanges that ended, by reason.
+pub(crate) const EXCHANGES: &str = "penstock_exchange_ended_total";
+/// Connections of callers that are open.
+pub(crate) const CLIENTS_OPEN: &str = "penstock_accept_connections_open";
+/// Connections of callers that were accepted.
+pub(crate) const CLIENTS_ACCEPTED: &str = "penstock_accept_connections_total";
+/// Connections of callers that were refused because the core had too many.
+pub(crate) const CLIENTS_REFUSED: &str = "penstock_accept_connections_refused_total";
+/// Exchanges that run now.
+pub(crate) const EXCHANGES_OPEN: &str = "penstock_exchange_open";
+/// Tokens that were verified, and not found in the cache.
+pub(crate) const TOKENS_VERIFIED: &str = "penstock_identify_tokens_verified_total";
+/// Tokens that were found in the cache.
+pub(crate) const TOKENS_CACHED: &str = "penstock_identify_tokens_cached_total";
+/// Upstream connections that were opened.
+pub(crate) const UPSTREAM_CONNECTS: &str = "penstock_upstream_connects_total";
+/// Requests that went over a kept upstream connection.
+pub(crate) const UPSTREAM_REUSES: &str = "penstock_upstream_reuses_total";
+/// Idle upstream connections that were closed because bytes came on them.
+pub(crate) const UPSTREAM_POISONED: &str = "penstock_upstream_poisoned_total";
+/// Bytes of bodies relayed to callers.
+pub(crate) const BYTES_DOWN: &str = "penstock_relay_down_bytes_total";
+/// Bytes of bodies relayed to model servers.
+pub(crate) const BYTES_UP: &str = "penstock_relay_up_bytes_total";
+/// Access log lines that were dropped because the log's queue was full.
+pub(crate) const LOG_DROPPED: &str = "penstock_record_log_lines_dropped_total";
+/// Exchanges that ended by a panic of ours.
+pub(crate) const PANICS: &str = "penstock_exchange_panics_total";
+/// Bytes of the buffer budget in use.
+pub(crate) const BUFFER_BYTES: &str = "penstock_reactor_buffers_bytes";
+/// Version of the policy that a core enforces.
+pub(crate) const POLICY_VERSION: &str = "penstock_sync_policy_version";
+/// Age of the last confirmation of the policy.
+pub(crate) const CONFIRMATION_AGE: &str = "penstock_sync_confirmation_age_seconds";
+/// Whether the control plane answered the last call.
+pub(crate) const CONTROL_CONNECTED: &str = "penstock_sync_control_connected";
+/// Snapshots that were refused.
+pub(crate) const SNAPSHOTS_REFUSED: &str = "penstock_sync_snapshots_refused_total";

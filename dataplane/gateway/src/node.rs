@@ -1,0 +1,252 @@
+//! One node, from its settings to its end: threads are started in the order in which they depend on
+//! each other, and stopped in the reverse.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use penstock_config::settings::DataplaneSettings;
+use penstock_reactor::cores::{self, CoreSettings, Cores};
+use penstock_reactor::mailbox::{self, MailReceiver, MailSender};
+use penstock_reactor::network::Network;
+use penstock_reactor::sockets::{GlommioNetwork, SocketStream};
+use tokio::sync::mpsc;
+
+use crate::access_log::{LogQueue, LogWriter};
+use crate::client;
+use crate::core::{Core, Node, Report};
+use crate::counters::Counters;
+use crate::operations::{Operations, Views};
+use crate::reason::Reason;
+use crate::sync::{CoreMail, Disk, Joined, Parts, REPORTS_MAX, Sync};
+
+/// Why a node does not start: one sentence that says what to do.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct StartError(pub(crate) String);
+
+/// A node that serves.
+pub(crate) struct Running {
+    cores: Cores,
+    operations: Operations,
+    sync: Sync,
+    log: LogWriter,
+    node: Arc<Node>,
+    mail: Vec<MailSender<CoreMail>>,
+}
+
+/// Mail that waits for a core; each kind is needed once.
+const MAIL_MAX: usize = 16;
+
+/// Connections that wait to be accepted, a core.
+const BACKLOG: u32 = 4_096;
+
+/// What each core's thread takes its own part from.
+struct Seats {
+    mail: std::sync::Mutex<Vec<Option<MailReceiver<CoreMail>>>>,
+    counters: Arc<[Arc<Counters>]>,
+}
+
+impl Running {
+    /// Starts every thread.
+    ///
+    /// # Errors
+    /// The machine or the settings don't allow it.
+    pub(crate) fn start(
+        settings: DataplaneSettings,
+        disk: Disk,
+        joined: Joined,
+    ) -> Result<Self, StartError> {
+        let count = core_count(&settings);
+        let (log_queue, log) = LogWriter::start(&settings.access_log).map_err(|error| {
+            let path = settings.access_log.display();
+            StartError(format!("the access log {path} can't be opened: {error}"))
+        })?;
+        let counters: Arc<[Arc<Counters>]> =
+            (0..count).map(|_| Arc::new(Counters::default())).collect();
+        let (mail, seats): (Vec<_>, Vec<_>) = (0..count)
+            .map(|_| mailbox::bounded(MAIL_MAX))
+            .map(|(to, from)| (to, Some(from)))
+            .unzip();
+        let seats =
+            Arc::new(Seats { mail: std::sync::Mutex::new(seats), counters: Arc::clone(&counters) });
+        let node = Arc::new(Node::new(settings));
+        let (reports, reported) = mpsc::channel(REPORTS_MAX);
+        let cores = start_cores(&node, count, seats, log_queue, reports)?;
+        let listen = node.settings.operations_listen;
+        let views = Views { node: Arc::clone(&node), cores: counters };
+        let operations = Operations::start(listen, views).map_err(|error| {
+            StartError(format!("the operations address {listen} can't be used: {error}"))
+        })?;
+        let parts = Parts {
+            node: Arc::clone(&node),
+            disk,
+            joined,
+            cores: mail.clone(),
+            reports: reported,
+            listen: cores.address().to_string(),
+        };
+        let sync = Sync::start(parts)
+            .map_err(|error| StartError(format!("the sync thread can't start: {error}")))?;
+        Ok(Self { cores, operations, sync, log, node, mail })
+    }
+
+    /// Where callers connect.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.cores.address()
+    }
+
+    /// Where operators connect.
+    pub(crate) fn operations_address(&self) -> SocketAddr {
+        self.operations.address()
+    }
+
+    /// Whether every core enforces a policy.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.node.published.load().is_some()
+    }
+
+    /// Whether it is about to end.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.node.draining.load(Ordering::Relaxed)
+    }
+
+    /// What stops the cores, for the thread that waits for signals.
+    pub(crate) fn stopper(&self) -> Stopper {
+        Stopper { stop: self.cores.stop(), node: Arc::clone(&self.node), mail: self.mail.clone() }
+    }
+
+    /// Waits until every core has drained, then ends the other threads.
+    ///
+    /// # Errors
+    /// A core did not end as it should.
+    pub(crate) fn join(self) -> Result<(), StartError> {
+        let drained = self.cores.join();
+        self.sync.stop();
+        self.operations.stop();
+        self.log.finish();
+        drained.map_err(|error| StartError(error.to_string()))
+    }
+}
+
+/// Begins and hastens a drain.
+#[derive(Clone)]
+pub(crate) struct Stopper {
+    stop: cores::Stop,
+    node: Arc<Node>,
+    mail: Vec<MailSender<CoreMail>>,
+}
+
+impl Stopper {
+    /// No new connections; open exchanges go on to their end, within the drain's limit.
+    pub(crate) fn drain(&self) {
+        self.node.draining.store(true, Ordering::Relaxed);
+        self.stop.stop();
+    }
+
+    /// Cuts what is open.
+    pub(crate) fn cut(&self) {
+        for core in &self.mail {
+            let _ = core.try_send(CoreMail::CutAll);
+        }
+    }
+}
+
+fn core_count(settings: &DataplaneSettings) -> usize {
+    match settings.cores {
+        0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        count => usize::from(count),
+    }
+}
+
+fn start_cores(
+    node: &Arc<Node>,
+    count: usize,
+    seats: Arc<Seats>,
+    log: LogQueue,
+    reports: mpsc::Sender<Report>,
+) -> Result<Cores, StartError> {
+    let settings = CoreSettings {
+        listen: node.settings.listen,
+        cores: count,
+        backlog: BACKLOG,
+        connections_per_core_max: node.settings.limits.connections_per_core_max,
+        buffer_bytes_per_core_max: node.settings.limits.buffer_bytes_per_core_max,
+    };
+    let node = Arc::clone(node);
+    let next = Arc::new(AtomicUsize::new(0));
+    let make = move |network: GlommioNetwork| {
+        let seat = next.fetch_add(1, Ordering::Relaxed);
+        let counters = seats.counters.get(seat).cloned().unwrap_or_default();
+        let mail = seats
+            .mail
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get_mut(seat)
+            .and_then(Option::take);
+        let core =
+            Core::new(network, Arc::clone(&node), seat, counters, log.clone(), reports.clone());
+        let core = Rc::new(core);
+        if let Some(mail) = mail {
+            core.network.spawn(read_mail(Rc::clone(&core), mail));
+        }
+        core.network.spawn(tick(Rc::clone(&core)));
+        Rc::new(GatewayCore(core))
+    };
+    cores::start(&settings, make).map_err(|error| StartError(error.to_string()))
+}
+
+async fn read_mail<N: Network>(core: Rc<Core<N>>, mut mail: MailReceiver<CoreMail>) {
+    while let Some(message) = mail.receive().await {
+        match message {
+            CoreMail::Published => core.refresh().await,
+            CoreMail::CutAll => core.cut_all(&Reason::Draining),
+        }
+    }
+}
+
+async fn tick<N: Network>(core: Rc<Core<N>>) {
+    loop {
+        core.network.sleep(Duration::from_secs(1)).await;
+        core.tick();
+    }
+}
+
+/// A core as the reactor drives it.
+struct GatewayCore(Rc<Core<GlommioNetwork>>);
+
+impl cores::Core for GatewayCore {
+    fn serve(self: Rc<Self>, stream: SocketStream) -> impl Future<Output = ()> + 'static {
+        client::serve(Rc::clone(&self.0), stream)
+    }
+
+    fn drain(self: Rc<Self>) -> impl Future<Output = ()> + 'static {
+        drain(Rc::clone(&self.0))
+    }
+
+    fn refuse(self: Rc<Self>, stream: SocketStream) {
+        self.0.counters.clients_refused.add(1);
+        drop(stream);
+    }
+}
+
+/// Idle connections close at once, exchanges go on to their end; at the limit they are cut.
+async fn drain<N: Network>(core: Rc<Core<N>>) {
+    let begun = core.network.now();
+    let limit = core.drain_limit();
+    while core.counters.clients_open.read() > 0 {
+        for waiting in core.idle.open() {
+            waiting.cancel(Reason::Draining);
+        }
+        let passed = core.network.now().saturating_sub(begun);
+        if passed > limit {
+            core.cut_all(&Reason::Draining);
+        }
+        if passed > limit.saturating_add(Duration::from_secs(5)) {
+            return;
+        }
+        core.network.sleep(Duration::from_millis(20)).await;
+    }
+}

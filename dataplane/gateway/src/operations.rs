@@ -1,0 +1,216 @@
+//! The operations address: health, readiness and metrics, on a thread of its own.
+
+use std::fmt::Write as _;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use prometheus::proto::MetricFamily;
+use prometheus::{Encoder as _, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
+use tokio::sync::watch;
+
+use crate::core::Node;
+use crate::counters::{Count, Counters};
+use crate::names;
+use crate::reason::Reason;
+
+/// What the thread reads.
+#[derive(Clone)]
+pub(crate) struct Views {
+    /// What all threads see.
+    pub(crate) node: Arc<Node>,
+    /// One set of counters a core.
+    pub(crate) cores: Arc<[Arc<Counters>]>,
+}
+
+/// The running thread.
+pub(crate) struct Operations {
+    address: SocketAddr,
+    thread: JoinHandle<()>,
+    stop: watch::Sender<bool>,
+}
+
+impl Operations {
+    /// Binds and serves.
+    ///
+    /// # Errors
+    /// The address can't be had.
+    pub(crate) fn start(listen: SocketAddr, views: Views) -> io::Result<Self> {
+        let listener = TcpListener::bind(listen)?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (stop, mut stopped) = watch::channel(false);
+        let routes = Router::new()
+            .route("/healthz", get(|| async { "ok\n" }))
+            .route("/readyz", get(ready))
+            .route("/metrics", get(metrics))
+            .with_state(views);
+        let serve = async move {
+            let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
+            let stop = async move {
+                let _ = stopped.changed().await;
+            };
+            let _ = axum::serve(listener, routes).with_graceful_shutdown(stop).await;
+        };
+        let thread = std::thread::Builder::new()
+            .name("operations".to_owned())
+            .spawn(move || runtime.block_on(serve))?;
+        Ok(Self { address, thread, stop })
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Ends it.
+    pub(crate) fn stop(self) {
+        let _ = self.stop.send(true);
+        let _ = self.thread.join();
+    }
+}
+
+fn wall_ms() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// Why the node is not ready, or nothing.
+fn obstacle(views: &Views) -> Option<&'static str> {
+    let node = &views.node;
+    let now = wall_ms();
+    let in_force = node.published.load();
+    let Some(enforced) = in_force.as_ref() else { return Some("no policy yet") };
+    let version = |core: &Arc<Counters>| core.version.read();
+    if node.draining.load(Ordering::Relaxed) {
+        Some("draining")
+    } else if node.is_stale(now) {
+        Some("the policy was not confirmed for too long")
+    } else if now >= enforced.expires_ms {
+        Some("the policy has expired")
+    } else if !views.cores.iter().all(|core| version(core) == enforced.position.version) {
+        Some("not every core enforces the policy yet")
+    } else {
+        None
+    }
+}
+
+async fn ready(State(views): State<Views>) -> Response {
+    match obstacle(&views) {
+        None => (StatusCode::OK, "ready\n").into_response(),
+        Some(why) => {
+            let mut text = String::new();
+            let _ = writeln!(text, "not ready: {why}");
+            (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
+        }
+    }
+}
+
+async fn metrics(State(views): State<Views>) -> Response {
+    let mut text = Vec::new();
+    let encoded =
+        gather(&views).and_then(|families| TextEncoder::new().encode(&families, &mut text));
+    match encoded {
+        Ok(()) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+type Getter = fn(&Counters) -> &Count;
+
+/// Counters of all cores as metric families, made anew for each scrape: cores share nothing with it.
+fn gather(views: &Views) -> prometheus::Result<Vec<MetricFamily>> {
+    let registry = Registry::new();
+    let ended =
+        IntCounterVec::new(Opts::new(names::EXCHANGES, "exchanges by reason"), &["reason"])?;
+    for (index, reason) in Reason::LABELS.iter().enumerate() {
+        let total: u64 = views.cores.iter().map(|core| core.ended_by_label(index)).sum();
+        ended.with_label_values(&[reason]).inc_by(total);
+    }
+    registry.register(Box::new(ended))?;
+    let totals: [(&str, Getter); 10] = [
+        (names::CLIENTS_ACCEPTED, |core| &core.clients_accepted),
+        (names::CLIENTS_REFUSED, |core| &core.clients_refused),
+        (names::TOKENS_VERIFIED, |core| &core.tokens_verified),
+        (names::TOKENS_CACHED, |core| &core.tokens_cached),
+        (names::UPSTREAM_CONNECTS, |core| &core.upstream_connects),
+        (names::UPSTREAM_REUSES, |core| &core.upstream_reuses),
+        (names::UPSTREAM_POISONED, |core| &core.upstream_poisoned),
+        (names::BYTES_DOWN, |core| &core.bytes_down),
+        (names::BYTES_UP, |core| &core.bytes_up),
+        (names::LOG_DROPPED, |core| &core.log_dropped),
+    ];
+    for (name, getter) in totals {
+        per_core(&registry, views, name, getter, true)?;
+    }
+    per_core(&registry, views, names::PANICS, |core| &core.panics, true)?;
+    let gauges: [(&str, Getter); 4] = [
+        (names::CLIENTS_OPEN, |core| &core.clients_open),
+        (names::EXCHANGES_OPEN, |core| &core.exchanges_open),
+        (names::BUFFER_BYTES, |core| &core.buffer_bytes),
+        (names::POLICY_VERSION, |core| &core.version),
+    ];
+    for (name, getter) in gauges {
+        per_core(&registry, views, name, getter, false)?;
+    }
+    node_gauges(&registry, views)?;
+    Ok(registry.gather())
+}
+
+fn per_core(
+    registry: &Registry,
+    views: &Views,
+    name: &str,
+    getter: Getter,
+    counts: bool,
+) -> prometheus::Result<()> {
+    let options = Opts::new(name, "by core");
+    if counts {
+        let family = IntCounterVec::new(options, &["core"])?;
+        for (index, core) in views.cores.iter().enumerate() {
+            family.with_label_values(&[&index.to_string()]).inc_by(getter(core).read());
+        }
+        registry.register(Box::new(family))
+    } else {
+        let family = IntGaugeVec::new(options, &["core"])?;
+        for (index, core) in views.cores.iter().enumerate() {
+            let value = i64::try_from(getter(core).read()).unwrap_or(i64::MAX);
+            family.with_label_values(&[&index.to_string()]).set(value);
+        }
+        registry.register(Box::new(family))
+    }
+}
+
+fn node_gauges(registry: &Registry, views: &Views) -> prometheus::Result<()> {
+    let node = &views.node;
+    let age_ms = wall_ms().saturating_sub(node.confirmed_ms.load(Ordering::Relaxed));
+    let gauges = [
+        (names::CONFIRMATION_AGE, age_ms / 1000, "seconds since the policy was confirmed"),
+        (
+            names::CONTROL_CONNECTED,
+            u64::from(node.connected.load(Ordering::Relaxed)),
+            "1 while the control plane answers",
+        ),
+        (
+            names::SNAPSHOTS_REFUSED,
+            node.snapshots_refused.load(Ordering::Relaxed),
+            "snapshots that were refused",
+        ),
+    ];
+    for (name, value, help) in gauges {
+        let gauge = prometheus::IntGauge::with_opts(Opts::new(name, help))?;
+        gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        registry.register(Box::new(gauge))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,280 @@
+//! Why an exchange ended as it did: one exhaustive enum that feeds the status, the body, the metric's
+//! label and the access log.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// Every way in which an exchange can end. Nothing here carries a byte of the request.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Reason {
+    /// The answer was relayed to its end.
+    Served,
+    /// Two readings of one request are possible.
+    Ambiguous(Cow<'static, str>),
+    /// Not understood.
+    BadRequest(Cow<'static, str>),
+    /// The caller went away before the end.
+    ClientGone,
+    /// The caller did not read for too long.
+    ClientStalled,
+    /// The model's credential is not on this node (yet).
+    CredentialUnavailable,
+    /// No rule allows it, or a rule denies it.
+    Denied(Denial),
+    /// The process is about to end.
+    Draining,
+    /// An `Expect` other than `100-continue`.
+    Expectation,
+    /// A limit on the head was reached.
+    HeadTooLarge,
+    /// A fault of our own: a panic in this exchange.
+    Internal,
+    /// The path is known, this method is not.
+    Method,
+    /// The connection does not exist, or must not be known to this identity.
+    NoConnection,
+    /// A method, coding or feature that is not spoken here.
+    NotImplemented,
+    /// A limit shared by all callers was reached.
+    Overloaded,
+    /// A policy that now denies it, or an identity that is no longer trusted, cut a running answer.
+    PolicyChanged(Denial),
+    /// The control plane has not confirmed the policy for too long.
+    PolicyStale,
+    /// The exchange took longer than its connection allows.
+    StreamTooLong,
+    /// The target is too long.
+    TargetTooLong,
+    /// The caller was too slow with its head or body.
+    Timeout,
+    /// The body is larger than its limit.
+    TooLarge,
+    /// No token, or one that does not hold; the label says why, to us only.
+    Unauthenticated(&'static str),
+    /// A body that must be read but can't.
+    UnsupportedEncoding,
+    /// The model server could not be reached in time.
+    UpstreamConnectTimeout,
+    /// The model server can't be reached.
+    UpstreamUnreachable,
+    /// The model server answered nonsense.
+    UpstreamProtocol,
+    /// The model server sends its caller elsewhere.
+    UpstreamRedirect,
+    /// The model server closed or reset the connection.
+    UpstreamReset,
+    /// The model server was silent for too long.
+    UpstreamTimeout,
+    /// The model server refused our credential.
+    UpstreamUnauthorized,
+    /// A version of HTTP that is not spoken here.
+    Version,
+}
+
+/// What a denied caller is told.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Denial {
+    /// The rule that denies; none where no rule allows.
+    pub(crate) rule: Option<Arc<str>>,
+    /// The operation that is not allowed.
+    pub(crate) operation: &'static str,
+    /// Whether the token's own intent is what does not cover it.
+    pub(crate) by_intent: bool,
+}
+
+impl Reason {
+    /// Not understood, and what.
+    pub(crate) fn bad(what: impl Into<Cow<'static, str>>) -> Self {
+        Self::BadRequest(what.into())
+    }
+
+    /// Two readings, and of what.
+    pub(crate) fn ambiguous(what: impl Into<Cow<'static, str>>) -> Self {
+        Self::Ambiguous(what.into())
+    }
+
+    /// How many labels there are: the length of a counter table.
+    pub(crate) const LABELS: [&'static str; 31] = [
+        "served",
+        "ambiguous_request",
+        "bad_request",
+        "client_gone",
+        "client_stalled",
+        "credential_unavailable",
+        "denied",
+        "draining",
+        "expectation_failed",
+        "head_too_large",
+        "internal",
+        "method",
+        "no_connection",
+        "not_implemented",
+        "overloaded",
+        "policy_changed",
+        "policy_stale",
+        "stream_too_long",
+        "target_too_long",
+        "timeout",
+        "too_large",
+        "unauthenticated",
+        "unsupported_encoding",
+        "upstream_connect_timeout",
+        "upstream_unreachable",
+        "upstream_protocol",
+        "upstream_redirect",
+        "upstream_reset",
+        "upstream_timeout",
+        "upstream_unauthorized",
+        "version",
+    ];
+
+    /// Position of its label in [`Self::LABELS`].
+    pub(crate) fn index(&self) -> usize {
+        match self {
+            Self::Served => 0,
+            Self::Ambiguous(_) => 1,
+            Self::BadRequest(_) => 2,
+            Self::ClientGone => 3,
+            Self::ClientStalled => 4,
+            Self::CredentialUnavailable => 5,
+            Self::Denied(_) => 6,
+            Self::Draining => 7,
+            Self::Expectation => 8,
+            Self::HeadTooLarge => 9,
+            Self::Internal => 10,
+            Self::Method => 11,
+            Self::NoConnection => 12,
+            Self::NotImplemented => 13,
+            Self::Overloaded => 14,
+            Self::PolicyChanged(_) => 15,
+            Self::PolicyStale => 16,
+            Self::StreamTooLong => 17,
+            Self::TargetTooLong => 18,
+            Self::Timeout => 19,
+            Self::TooLarge => 20,
+            Self::Unauthenticated(_) => 21,
+            Self::UnsupportedEncoding => 22,
+            Self::UpstreamConnectTimeout => 23,
+            Self::UpstreamUnreachable => 24,
+            Self::UpstreamProtocol => 25,
+            Self::UpstreamRedirect => 26,
+            Self::UpstreamReset => 27,
+            Self::UpstreamTimeout => 28,
+            Self::UpstreamUnauthorized => 29,
+            Self::Version => 30,
+        }
+    }
+
+    /// The word for metrics and the access log.
+    pub(crate) fn label(&self) -> &'static str {
+        Self::LABELS.get(self.index()).copied().unwrap_or("internal")
+    }
+
+    /// The status of the answer, if one can still be given.
+    pub(crate) fn status(&self) -> u16 {
+        match self {
+            Self::Served => 200,
+            Self::Ambiguous(_) | Self::BadRequest(_) => 400,
+            Self::Unauthenticated(_) => 401,
+            Self::Denied(_) | Self::PolicyChanged(_) => 403,
+            Self::NoConnection => 404,
+            Self::Method => 405,
+            Self::Timeout | Self::ClientGone | Self::ClientStalled => 408,
+            Self::TooLarge => 413,
+            Self::TargetTooLong => 414,
+            Self::UnsupportedEncoding => 415,
+            Self::Expectation => 417,
+            Self::HeadTooLarge => 431,
+            Self::Internal => 500,
+            Self::NotImplemented => 501,
+            Self::UpstreamUnreachable
+            | Self::UpstreamProtocol
+            | Self::UpstreamRedirect
+            | Self::UpstreamReset
+            | Self::UpstreamUnauthorized => 502,
+            Self::CredentialUnavailable | Self::Draining | Self::Overloaded | Self::PolicyStale => {
+                503
+            }
+            Self::StreamTooLong | Self::UpstreamConnectTimeout | Self::UpstreamTimeout => 504,
+            Self::Version => 505,
+        }
+    }
+
+    /// The `code` that callers see.
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            Self::PolicyChanged(_) => "denied",
+            Self::HeadTooLarge | Self::TargetTooLong => "too_large",
+            Self::StreamTooLong | Self::ClientStalled => "timeout",
+            Self::UpstreamConnectTimeout => "upstream_timeout",
+            other => other.label(),
+        }
+    }
+
+    /// Whether the caller's connection can't go on after this answer: what was not understood is not
+    /// read any further.
+    pub(crate) fn closes(&self) -> bool {
+        match self {
+            Self::Ambiguous(_)
+            | Self::BadRequest(_)
+            | Self::ClientGone
+            | Self::ClientStalled
+            | Self::Draining
+            | Self::Expectation
+            | Self::HeadTooLarge
+            | Self::Internal
+            | Self::NotImplemented
+            | Self::Overloaded
+            | Self::PolicyChanged(_)
+            | Self::StreamTooLong
+            | Self::TargetTooLong
+            | Self::Timeout
+            | Self::TooLarge
+            | Self::Version => true,
+            Self::Served
+            | Self::CredentialUnavailable
+            | Self::Denied(_)
+            | Self::Method
+            | Self::NoConnection
+            | Self::PolicyStale
+            | Self::Unauthenticated(_)
+            | Self::UnsupportedEncoding
+            | Self::UpstreamConnectTimeout
+            | Self::UpstreamUnreachable
+            | Self::UpstreamProtocol
+            | Self::UpstreamRedirect
+            | Self::UpstreamReset
+            | Self::UpstreamTimeout
+            | Self::UpstreamUnauthorized => false,
+        }
+    }
+
+    /// Seconds for `Retry-After`, where waiting helps.
+    pub(crate) fn retry_after_seconds(&self) -> Option<u32> {
+        match self.status() {
+            503 => Some(1),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_label_stands_once() {
+        let mut labels = Reason::LABELS.to_vec();
+        labels.sort_unstable();
+        labels.dedup();
+        assert_eq!(labels.len(), Reason::LABELS.len());
+    }
+
+    #[test]
+    fn a_refused_request_closes_and_a_denied_one_does_not() {
+        assert!(Reason::bad("x").closes());
+        assert!(!Reason::NoConnection.closes());
+        assert_eq!(Reason::NoConnection.status(), 404);
+        assert_eq!(Reason::HeadTooLarge.code(), "too_large");
+    }
+}

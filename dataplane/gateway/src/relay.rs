@@ -1,0 +1,303 @@
+//! Relay: the model server's answer, parsed as strictly as a request, passed on slice by slice. A
+//! stream of events is passed on up to the end of its last whole event, so that it can be cut
+//! between two events at any time.
+
+use std::time::Duration;
+
+use penstock_http::body::{BodyDecoder, Step};
+use penstock_http::chunk::{CHUNK_END, LAST_CHUNK, chunk_head};
+use penstock_http::head::{
+    HeadLimits, RequestHead, ResponseFraming, ResponseHead, Version, parse_response,
+};
+use penstock_http::stream::{Boundary, StreamKind};
+use penstock_reactor::buffer::{BLOCK_BYTES, Buffer};
+use penstock_reactor::network::{Network, NetworkError, Receiver, Sender};
+
+use crate::core::Core;
+use crate::forward::Conversation;
+use crate::guard::{Guard, Interrupt};
+use crate::inject::Outbound;
+use crate::input::{HeadFailure, Input};
+use crate::output::Output;
+use crate::pipeline::Ending;
+use crate::reason::Reason;
+use crate::reply_head;
+use crate::session::Session;
+
+/// What the caller gets when an answer that was under way can't be finished.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Cut {
+    /// No clean end: the connection is dropped, so that the part is not taken for the whole.
+    Abort,
+    /// An error event, the last chunk, a close.
+    Event {
+        /// How events are framed.
+        kind: StreamKind,
+        /// Whether part of an event was passed on already.
+        within: bool,
+    },
+}
+
+/// What a relay needs to know beside its two ends.
+pub(crate) struct Downlink<'c, N: Network> {
+    pub(crate) core: &'c Core<N>,
+    pub(crate) guard: &'c Guard<N>,
+    pub(crate) conversation: &'c Conversation,
+    pub(crate) outbound: &'c Outbound,
+    pub(crate) request: &'c RequestHead,
+    /// Whether the caller's connection is to go on after this answer.
+    pub(crate) goes_on: bool,
+    pub(crate) answering: &'c mut bool,
+}
+
+/// Interim answers (1xx) that are dropped before an answer; more are nonsense.
+const INTERIM_MAX: usize = 8;
+
+/// Bytes of an unfinished event that are held back; a longer one is passed on as it comes.
+const HELD_BYTES_MAX: usize = 4 * BLOCK_BYTES;
+
+/// Head of an upstream's answer: it must fit into one block.
+const REPLY_LIMITS: HeadLimits =
+    HeadLimits { head_bytes_max: BLOCK_BYTES, header_count_max: 100, target_bytes_max: 0 };
+
+/// Reads the answer and passes it on. `Ok(true)`: the upstream's side allows another request.
+pub(crate) async fn run<N: Network, R: Receiver, S: Sender>(
+    link: Downlink<'_, N>,
+    input: &mut Input<R>,
+    output: &mut Output<S>,
+    reply: &mut ResponseHead,
+    session: &mut Session,
+) -> Result<bool, Ending> {
+    let head = link.read_head(input, reply).await?;
+    session.first_byte = Some(link.core.network.now().saturating_sub(session.begun));
+    if reply.status == 401 {
+        return Err(Reason::UpstreamUnauthorized.into());
+    }
+    let answer = reply_head::write(&link, reply, &head, session)?;
+    session.status = reply.status;
+    let body = Body::new(&link, reply, &answer);
+    *link.conversation.cut.borrow_mut() = Some(body.cut());
+    *link.answering = true;
+    output.outgoing.push(answer.bytes);
+    let has_body = !body.decoder.is_done();
+    if input.unused_bytes() == 0 || !has_body {
+        link.flush(output).await?;
+    }
+    if has_body {
+        link.pass_body(body, input, output, session).await?;
+    }
+    link.conversation.cut.borrow_mut().take();
+    Ok(reply.keep_alive && reply.framing != ResponseFraming::UntilClose)
+}
+
+impl<N: Network> Downlink<'_, N> {
+    async fn read_head<R: Receiver>(
+        &self,
+        input: &mut Input<R>,
+        reply: &mut ResponseHead,
+    ) -> Result<Buffer, Ending> {
+        let limit = Duration::from_millis(self.core.limits().first_byte_ms_max);
+        let to_head_request = self.outbound.to_head_request;
+        for _ in 0..=INTERIM_MAX {
+            let parse = |bytes: &[u8]| {
+                self.conversation.answered.set(true);
+                parse_response(bytes, &REPLY_LIMITS, to_head_request, reply)
+            };
+            let read = input.head(self.core.network.pool(), parse);
+            let head = match self.guard.within(limit, read).await {
+                Ok(Ok(head)) => head,
+                Ok(Err(HeadFailure::Refused(_) | HeadFailure::TooLarge)) => {
+                    return Err(Reason::UpstreamProtocol.into());
+                }
+                Ok(Err(HeadFailure::Network { error: NetworkError::Exhausted, .. })) => {
+                    return Err(Reason::Overloaded.into());
+                }
+                Ok(Err(HeadFailure::Ended { .. } | HeadFailure::Network { .. })) => {
+                    return Err(Reason::UpstreamReset.into());
+                }
+                Err(interrupt) => return Err(interrupt.or(Reason::UpstreamTimeout).into()),
+            };
+            if reply.status >= 200 {
+                return Ok(head);
+            }
+        }
+        Err(Reason::UpstreamProtocol.into())
+    }
+
+    async fn pass_body<R: Receiver, S: Sender>(
+        &self,
+        mut body: Body,
+        input: &mut Input<R>,
+        output: &mut Output<S>,
+        session: &mut Session,
+    ) -> Result<(), Ending> {
+        let gap = Duration::from_millis(self.core.limits().stream_gap_ms_max);
+        loop {
+            match self.guard.within(gap, input.next()).await {
+                Ok(Ok(Some(buffer))) => {
+                    let rest = body.take(buffer).map_err(|reason| self.ending(reason))?;
+                    input.put_back(rest);
+                }
+                Ok(Ok(None)) => {
+                    let ended = body.decoder.finish();
+                    ended.map_err(|_| self.ending(Reason::UpstreamReset))?;
+                    body.end();
+                }
+                Ok(Err(NetworkError::Exhausted)) => return Err(self.ending(Reason::Overloaded)),
+                Ok(Err(_)) => return Err(self.ending(Reason::UpstreamReset)),
+                Err(Interrupt::Elapsed) if self.guard.is_over() => {
+                    return Err(self.ending(Reason::StreamTooLong));
+                }
+                Err(interrupt) => return Err(self.ending(interrupt.or(Reason::UpstreamTimeout))),
+            }
+            let bytes = self.emit(&mut body, output)?;
+            *self.conversation.cut.borrow_mut() = Some(body.cut());
+            self.flush(output).await?;
+            self.core.counters.bytes_down.add(bytes);
+            session.bytes_down = session.bytes_down.saturating_add(bytes);
+            if body.ended {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Frames what is free to go as one chunk.
+    fn emit<S: Sender>(&self, body: &mut Body, output: &mut Output<S>) -> Result<u64, Ending> {
+        let length: usize = body.free.iter().map(|piece| piece.len()).sum();
+        if length > 0 && body.chunked {
+            let size = self.core.network.pool().copy(chunk_head(length).as_ref());
+            output.outgoing.push(size.map_err(|_| self.ending(Reason::Overloaded))?);
+        }
+        for piece in body.free.drain(..) {
+            output.outgoing.push(piece);
+        }
+        if length > 0 && body.chunked {
+            output.outgoing.push(Buffer::from_static(CHUNK_END));
+        }
+        if body.ended && body.chunked {
+            output.outgoing.push(Buffer::from_static(LAST_CHUNK));
+        }
+        Ok(u64::try_from(length).unwrap_or(u64::MAX))
+    }
+
+    async fn flush<S: Sender>(&self, output: &mut Output<S>) -> Result<(), Ending> {
+        if output.outgoing.is_empty() {
+            return Ok(());
+        }
+        let stall = Duration::from_millis(self.core.limits().send_stall_ms_max);
+        match self.guard.within(stall, output.flush()).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(self.ending(Reason::ClientGone)),
+            Err(Interrupt::Elapsed) if self.guard.is_over() => {
+                Err(self.ending(Reason::StreamTooLong))
+            }
+            Err(interrupt) => Err(self.ending(interrupt.or(Reason::ClientStalled))),
+        }
+    }
+
+    fn ending(&self, reason: Reason) -> Ending {
+        self.conversation.ending(reason)
+    }
+}
+
+/// The body of an answer on its way.
+struct Body {
+    decoder: BodyDecoder,
+    chunked: bool,
+    events: Option<(StreamKind, Boundary)>,
+    held: Vec<Buffer>,
+    held_bytes: usize,
+    /// Whether part of an unfinished event was passed on.
+    within: bool,
+    free: Vec<Buffer>,
+    ended: bool,
+}
+
+impl Body {
+    fn new<N: Network>(
+        link: &Downlink<'_, N>,
+        reply: &ResponseHead,
+        answer: &reply_head::Answer,
+    ) -> Self {
+        let decoder = BodyDecoder::response(reply.framing);
+        let chunked = match reply.framing {
+            ResponseFraming::Chunked | ResponseFraming::UntilClose => {
+                link.request.version == Version::Http11
+            }
+            ResponseFraming::None | ResponseFraming::Length(_) => false,
+        };
+        let events = answer.kind.filter(|_| chunked).map(|kind| (kind, Boundary::new(kind)));
+        Self {
+            ended: decoder.is_done(),
+            decoder,
+            chunked,
+            events,
+            held: Vec::new(),
+            held_bytes: 0,
+            within: false,
+            free: Vec::new(),
+        }
+    }
+
+    fn cut(&self) -> Cut {
+        match &self.events {
+            Some((kind, _)) => Cut::Event { kind: *kind, within: self.within },
+            None => Cut::Abort,
+        }
+    }
+
+    /// Sorts received bytes; returns those that do not belong to the body.
+    fn take(&mut self, mut buffer: Buffer) -> Result<Buffer, Reason> {
+        while !buffer.is_empty() && !self.decoder.is_done() {
+            match self.decoder.decode(&buffer).map_err(|_| Reason::UpstreamProtocol)? {
+                Step::Skip(count) => drop(buffer.split_to(count)),
+                Step::Data(count) => {
+                    let piece = buffer.split_to(count);
+                    self.sort(piece);
+                }
+                Step::Done => break,
+                Step::NeedMore => drop(buffer.split_to(buffer.len())),
+            }
+        }
+        if self.decoder.is_done() {
+            self.end();
+        }
+        Ok(buffer)
+    }
+
+    /// Whole events are free to go; the rest waits for its end.
+    fn sort(&mut self, mut piece: Buffer) {
+        let Some((_, boundary)) = &mut self.events else {
+            self.free.push(piece);
+            return;
+        };
+        if let Some(end) = boundary.scan(&piece) {
+            self.free.append(&mut self.held);
+            self.held_bytes = 0;
+            self.within = false;
+            self.free.push(piece.split_to(end));
+        }
+        if !piece.is_empty() {
+            self.held_bytes = self.held_bytes.saturating_add(piece.len());
+            self.held.push(piece);
+        }
+        if self.held_bytes > HELD_BYTES_MAX || self.held.len() > HELD_PIECES_MAX {
+            self.within = true;
+            self.release();
+        }
+    }
+
+    /// The body came to its end: what is held goes too.
+    fn end(&mut self) {
+        self.ended = true;
+        self.release();
+    }
+
+    fn release(&mut self) {
+        self.free.append(&mut self.held);
+        self.held_bytes = 0;
+    }
+}
+
+/// Pieces of an unfinished event that are held back: each may hold a block.
+const HELD_PIECES_MAX: usize = 16;

@@ -1,0 +1,225 @@
+//! The shapes in which callers' SDKs understand an error.
+
+use penstock_config::documents::Protocol;
+use penstock_http::stream::StreamKind;
+use serde_json::{Value, json};
+
+use crate::reason::{Denial, Reason};
+use crate::session::Session;
+
+/// Whose shape.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Shape {
+    /// `{"type": "error", "error": {...}}`.
+    Anthropic,
+    /// `{"error": "text"}`.
+    Ollama,
+    /// `{"error": {...}}`.
+    OpenAi,
+    /// OpenAI's `error` event of a response stream.
+    OpenAiResponses,
+}
+
+impl Shape {
+    /// The shape for an exchange: by what its path speaks. Ollama's own API stands outside `/v1`.
+    pub(crate) fn of(session: &Session) -> Self {
+        if session.path.ends_with("/v1/messages") {
+            Self::Anthropic
+        } else if session.path.ends_with("/responses") {
+            Self::OpenAiResponses
+        } else if session.protocol == Some(Protocol::Ollama) && !session.path.starts_with("/v1/") {
+            Self::Ollama
+        } else {
+            Self::OpenAi
+        }
+    }
+
+    /// The body of an error answer.
+    pub(crate) fn body(self, reason: &Reason, session: &Session) -> Vec<u8> {
+        let message = message(reason, session);
+        let extension = extension(reason, session);
+        let kind = error_type(reason.status());
+        let value = match self {
+            Self::Anthropic => json!({
+                "type": "error",
+                "error": {"type": kind, "message": message, "code": reason.code(),
+                          "penstock": extension},
+            }),
+            Self::Ollama => {
+                json!({"error": message, "code": reason.code(), "penstock": extension})
+            }
+            Self::OpenAi | Self::OpenAiResponses => json!({
+                "error": {"message": message, "type": kind, "code": reason.code(),
+                          "param": Value::Null, "penstock": extension},
+            }),
+        };
+        value.to_string().into_bytes()
+    }
+
+    /// An error event of a stream that is cut. `within`: part of another event was sent, so that one
+    /// is ended first.
+    pub(crate) fn event(
+        self,
+        kind: StreamKind,
+        within: bool,
+        reason: &Reason,
+        session: &Session,
+    ) -> Vec<u8> {
+        let mut event = Vec::new();
+        match kind {
+            StreamKind::Ndjson => {
+                if within {
+                    event.push(b'\n');
+                }
+                let shape = if self == Self::OpenAi { Self::OpenAi } else { Self::Ollama };
+                event.extend_from_slice(&shape.body(reason, session));
+                event.push(b'\n');
+            }
+            StreamKind::Sse => {
+                if within {
+                    event.extend_from_slice(b"\n\n");
+                }
+                if matches!(self, Self::Anthropic | Self::OpenAiResponses) {
+                    event.extend_from_slice(b"event: error\n");
+                }
+                event.extend_from_slice(b"data: ");
+                event.extend_from_slice(&self.event_data(reason, session));
+                event.extend_from_slice(b"\n\n");
+            }
+        }
+        event
+    }
+
+    fn event_data(self, reason: &Reason, session: &Session) -> Vec<u8> {
+        match self {
+            Self::OpenAiResponses => json!({
+                "type": "error", "code": reason.code(), "message": message(reason, session),
+                "param": Value::Null, "penstock": extension(reason, session),
+            })
+            .to_string()
+            .into_bytes(),
+            Self::Anthropic | Self::Ollama | Self::OpenAi => self.body(reason, session),
+        }
+    }
+}
+
+fn error_type(status: u16) -> &'static str {
+    match status {
+        401 => "authentication_error",
+        403 => "permission_error",
+        404 => "not_found_error",
+        429 => "rate_limit_error",
+        400..=499 => "invalid_request_error",
+        _ => "api_error",
+    }
+}
+
+fn extension(reason: &Reason, session: &Session) -> Value {
+    let (rule, operation) = match reason {
+        Reason::Denied(denial) | Reason::PolicyChanged(denial) => {
+            (denial.rule.as_deref(), Some(denial.operation))
+        }
+        Reason::Served
+        | Reason::Ambiguous(_)
+        | Reason::BadRequest(_)
+        | Reason::ClientGone
+        | Reason::ClientStalled
+        | Reason::CredentialUnavailable
+        | Reason::Draining
+        | Reason::Expectation
+        | Reason::HeadTooLarge
+        | Reason::Internal
+        | Reason::Method
+        | Reason::NoConnection
+        | Reason::NotImplemented
+        | Reason::Overloaded
+        | Reason::PolicyStale
+        | Reason::StreamTooLong
+        | Reason::TargetTooLong
+        | Reason::Timeout
+        | Reason::TooLarge
+        | Reason::Unauthenticated(_)
+        | Reason::UnsupportedEncoding
+        | Reason::UpstreamConnectTimeout
+        | Reason::UpstreamUnreachable
+        | Reason::UpstreamProtocol
+        | Reason::UpstreamRedirect
+        | Reason::UpstreamReset
+        | Reason::UpstreamTimeout
+        | Reason::UpstreamUnauthorized
+        | Reason::Version => (None, session.classified.as_ref().map(|_| session.operation())),
+    };
+    json!({"session": session.id.as_str(), "rule": rule, "operation": operation})
+}
+
+/// What the caller is told. Never a byte of the request, a token's fault, or an address behind us.
+fn message(reason: &Reason, session: &Session) -> String {
+    let connection = session.connection.as_deref().unwrap_or("this connection");
+    match reason {
+        Reason::Served => String::new(),
+        Reason::Ambiguous(what) => format!("the request has two readings: {what}"),
+        Reason::BadRequest(what) => format!("the request was not understood: {what}"),
+        Reason::ClientGone => "the caller left".to_owned(),
+        Reason::ClientStalled => "the caller did not read for too long".to_owned(),
+        Reason::CredentialUnavailable => {
+            format!("the credential of {connection} is not available on this node")
+        }
+        Reason::Denied(denial) | Reason::PolicyChanged(denial) => {
+            denied(denial, session, connection)
+        }
+        Reason::Draining => "this node is about to stop".to_owned(),
+        Reason::Expectation => "only `Expect: 100-continue` is understood".to_owned(),
+        Reason::HeadTooLarge => "the head of the request is too large".to_owned(),
+        Reason::Internal => "the gateway failed".to_owned(),
+        Reason::Method => "this path does not take this method".to_owned(),
+        Reason::NoConnection => "no such connection".to_owned(),
+        Reason::NotImplemented => "this method or coding is not spoken here".to_owned(),
+        Reason::Overloaded => "this node is overloaded".to_owned(),
+        Reason::PolicyStale => "this node has no confirmed policy".to_owned(),
+        Reason::StreamTooLong => format!("the exchange took longer than {connection} allows"),
+        Reason::TargetTooLong => "the target of the request is too long".to_owned(),
+        Reason::Timeout => "the request did not come in time".to_owned(),
+        Reason::TooLarge => "the body of the request is too large".to_owned(),
+        Reason::Unauthenticated("none") => {
+            "a token is needed: `Authorization: Bearer …` or `x-api-key`".to_owned()
+        }
+        Reason::Unauthenticated(_) => "the token is not valid".to_owned(),
+        Reason::UnsupportedEncoding => {
+            "the body must be plain JSON: `Content-Type: application/json`, no coding".to_owned()
+        }
+        Reason::UpstreamConnectTimeout => {
+            format!("the model server of {connection} did not take a connection in time")
+        }
+        Reason::UpstreamUnreachable => {
+            format!("the model server of {connection} can't be reached")
+        }
+        Reason::UpstreamProtocol => {
+            format!("the model server of {connection} gave an answer that is not valid")
+        }
+        Reason::UpstreamRedirect => {
+            format!("the model server of {connection} redirects to another place")
+        }
+        Reason::UpstreamReset => {
+            format!("the model server of {connection} closed the connection early")
+        }
+        Reason::UpstreamTimeout => {
+            format!("the model server of {connection} was silent for too long")
+        }
+        Reason::UpstreamUnauthorized => {
+            format!("the model server of {connection} refused the gateway's credential")
+        }
+        Reason::Version => "only HTTP/1.1 and HTTP/1.0 are spoken here".to_owned(),
+    }
+}
+
+fn denied(denial: &Denial, session: &Session, connection: &str) -> String {
+    let user = session.identity.as_ref().map_or("the caller", |identity| identity.user.as_str());
+    let operation = denial.operation;
+    match &denial.rule {
+        Some(rule) => format!("rule {rule} denies {user} to {operation} on {connection}"),
+        None if denial.by_intent => {
+            format!("the token's own intent does not cover {operation} on {connection}")
+        }
+        None => format!("no rule allows {user} to {operation} on {connection}"),
+    }
+}

@@ -1,0 +1,396 @@
+//! The feed of snapshots: verify, compile, publish, tell, confirm. A snapshot that does not hold is
+//! refused whole, and the one in force stays.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use penstock_config::node::{Credentials, Position, UnknownKey};
+use penstock_config::snapshot::{Snapshot, verify};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::control::{Control, ControlError};
+use super::disk::{Disk, Progress};
+use super::resolve::resolve;
+use super::{CoreMail, Joined, Parts, status};
+use crate::core::{Node, Report};
+use crate::enforced::Enforced;
+
+/// Compiled policies that may be alive at once; the next one waits for the oldest to be let go.
+const LIVE_MAX: usize = 8;
+
+/// A status is sent this often, and whenever something changed.
+const STATUS_EVERY: Duration = Duration::from_secs(5);
+
+/// Names are looked up again this often.
+const RESOLVE_EVERY: Duration = Duration::from_secs(30);
+
+/// Unknown keys of one issuer are reported at most this often. Issuers are names of documents, so
+/// the table is as small as the policy.
+const REPORT_EVERY: Duration = Duration::from_secs(1);
+
+/// Confirmations are kept on disk this often.
+const KEEP_EVERY_MS: u64 = 60_000;
+
+/// Why a snapshot was refused.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refused {
+    /// Signature or form.
+    #[error(transparent)]
+    Snapshot(#[from] penstock_config::snapshot::SnapshotError),
+    /// For another cluster.
+    #[error("it is for another cluster")]
+    Cluster,
+    /// Older than what was enforced.
+    #[error("it is older than what was enforced before")]
+    Older,
+    /// Past its end.
+    #[error("it has expired")]
+    Expired,
+    /// It does not compile.
+    #[error(transparent)]
+    Compile(#[from] crate::enforced::CompileError),
+}
+
+/// State of the feed.
+struct Feed {
+    node: Arc<Node>,
+    disk: Disk,
+    joined: Joined,
+    cores: Vec<penstock_reactor::mailbox::MailSender<CoreMail>>,
+    listen: String,
+    progress: Progress,
+    kept_ms: u64,
+    snapshot: Option<Snapshot>,
+    credentials: Option<Credentials>,
+    /// Generation at which credentials were asked for, and the secrets that were named then.
+    asked: Option<(u64, HashSet<String>)>,
+    live: Vec<Arc<Enforced>>,
+    enforced: Vec<Position>,
+    enforced_at_ms: u64,
+    refused: Option<String>,
+    reported: HashMap<String, Instant>,
+}
+
+/// Runs until it is stopped.
+pub(crate) async fn run(parts: Parts, mut stopped: watch::Receiver<bool>) {
+    let Parts { node, disk, joined, cores, mut reports, listen } = parts;
+    let control = joined.control.clone();
+    let mut feed = Feed::new(node, disk, joined, cores, listen);
+    feed.load().await;
+    let mut poll = Box::pin(poll(control.clone(), feed.position(), Duration::ZERO));
+    let mut back_off = Duration::ZERO;
+    let mut next_status = Instant::now();
+    let mut next_resolve = Instant::now() + RESOLVE_EVERY;
+    loop {
+        tokio::select! {
+            _ = stopped.changed() => return,
+            answer = &mut poll => {
+                back_off = feed.polled(answer, back_off).await;
+                let needs_credentials = feed.needs_credentials();
+                if needs_credentials {
+                    feed.fetch_credentials().await;
+                }
+                poll = Box::pin(self::poll(control.clone(), feed.position(), back_off));
+            }
+            Some(report) = reports.recv() => {
+                if feed.reported(report, &control) {
+                    next_status = Instant::now();
+                }
+            }
+            () = sleep_until(next_status) => {
+                feed.send_status(&control).await;
+                next_status = Instant::now() + STATUS_EVERY;
+            }
+            () = sleep_until(next_resolve) => {
+                feed.prune();
+                if let Some(enforced) = feed.node.published.load_full() {
+                    resolve(&feed.node, &enforced).await;
+                }
+                next_resolve = Instant::now() + RESOLVE_EVERY;
+            }
+        }
+    }
+}
+
+async fn poll(
+    control: Control,
+    have: Position,
+    back_off: Duration,
+) -> Result<Option<Vec<u8>>, ControlError> {
+    sleep(back_off).await;
+    control.snapshot(have).await
+}
+
+impl Feed {
+    fn new(
+        node: Arc<Node>,
+        disk: Disk,
+        joined: Joined,
+        cores: Vec<penstock_reactor::mailbox::MailSender<CoreMail>>,
+        listen: String,
+    ) -> Self {
+        let count = cores.len();
+        Self {
+            node,
+            disk,
+            joined,
+            cores,
+            listen,
+            progress: Progress::default(),
+            kept_ms: 0,
+            snapshot: None,
+            credentials: None,
+            asked: None,
+            live: Vec::new(),
+            enforced: vec![Position::default(); count],
+            enforced_at_ms: 0,
+            refused: None,
+            reported: HashMap::new(),
+        }
+    }
+
+    /// The position in force; what a poll asks to be newer than.
+    fn position(&self) -> Position {
+        self.snapshot.as_ref().map(|snapshot| snapshot.position).unwrap_or_default()
+    }
+
+    /// The last good snapshot from disk, so that a node also starts without its control plane.
+    async fn load(&mut self) {
+        match self.disk.progress() {
+            Ok(progress) => self.progress = progress,
+            Err(error) => {
+                tell(&format!("how far this node was can't be read: {error}"));
+                self.progress.position =
+                    Position { epoch: u64::MAX, version: u64::MAX, revision: u64::MAX };
+                return;
+            }
+        }
+        self.node.confirmed_ms.store(self.progress.confirmed_ms, Ordering::Release);
+        match self.disk.snapshot() {
+            Ok(Some(signed)) => {
+                if let Err(refused) = self.take(&signed).await {
+                    self.refuse(&refused);
+                }
+            }
+            Ok(None) => {}
+            Err(error) => tell(&format!("the snapshot on disk can't be read: {error}")),
+        }
+    }
+
+    /// Handles the answer of a poll; says how long to wait before the next.
+    async fn polled(
+        &mut self,
+        answer: Result<Option<Vec<u8>>, ControlError>,
+        back_off: Duration,
+    ) -> Duration {
+        match answer {
+            Ok(newer) => {
+                self.node.connected.store(true, Ordering::Relaxed);
+                let Some(signed) = newer else {
+                    self.confirm();
+                    return Duration::ZERO;
+                };
+                match self.take(&signed).await {
+                    Ok(()) => {
+                        self.keep(&signed);
+                        self.confirm();
+                        Duration::ZERO
+                    }
+                    Err(refused) => {
+                        self.refuse(&refused);
+                        later(back_off)
+                    }
+                }
+            }
+            Err(error) => {
+                if self.node.connected.swap(false, Ordering::Relaxed) {
+                    tell(&error.to_string());
+                }
+                later(back_off)
+            }
+        }
+    }
+
+    /// Verifies, compiles and publishes a snapshot.
+    async fn take(&mut self, signed: &[u8]) -> Result<(), Refused> {
+        let (snapshot, _) = verify(&self.joined.membership.snapshot_keys, signed)?;
+        if snapshot.cluster != self.joined.membership.cluster {
+            return Err(Refused::Cluster);
+        }
+        if snapshot.position < self.progress.position {
+            return Err(Refused::Older);
+        }
+        if snapshot.expires_ms <= now_ms() {
+            return Err(Refused::Expired);
+        }
+        if self.lacks_credentials(&snapshot) {
+            self.ask(&snapshot).await;
+        }
+        self.publish(snapshot).await
+    }
+
+    async fn publish(&mut self, snapshot: Snapshot) -> Result<(), Refused> {
+        let (enforced, problems) = Enforced::compile(&snapshot, self.credentials.as_ref())?;
+        for problem in problems {
+            tell(&problem);
+        }
+        let enforced = Arc::new(enforced);
+        self.make_room().await;
+        resolve(&self.node, &enforced).await;
+        self.live.push(Arc::clone(&enforced));
+        self.node.published.store(Some(enforced));
+        self.progress.position = snapshot.position;
+        self.snapshot = Some(snapshot);
+        for core in &self.cores {
+            // A full mailbox holds the same message already.
+            let _ = core.try_send(CoreMail::Published);
+        }
+        Ok(())
+    }
+
+    /// Waits until fewer than [`LIVE_MAX`] policies are alive. Cores let an old one go at the swap;
+    /// only requests that are being read still hold it, for seconds at most.
+    async fn make_room(&mut self) {
+        self.prune();
+        while self.live.len() >= LIVE_MAX {
+            sleep(Duration::from_millis(20)).await;
+            self.prune();
+        }
+    }
+
+    /// Drops policies that nobody else holds: here, never on a reactor.
+    fn prune(&mut self) {
+        self.live.retain(|enforced| Arc::strong_count(enforced) > 1);
+    }
+
+    fn needs_credentials(&self) -> bool {
+        self.snapshot.as_ref().is_some_and(|snapshot| self.lacks_credentials(snapshot))
+    }
+
+    /// Whether a snapshot names credentials that this node does not have, or has an older value of.
+    /// Secrets without a value are not known here: they were asked for at this generation.
+    fn lacks_credentials(&self, snapshot: &Snapshot) -> bool {
+        let mut named = snapshot.connections.iter().filter_map(|one| one.credential.as_ref());
+        match &self.asked {
+            Some((generation, names)) => named.any(|credential| {
+                *generation < snapshot.credentials_generation || !names.contains(&credential.secret)
+            }),
+            None => named.next().is_some(),
+        }
+    }
+
+    /// Asks for the credentials that a snapshot names.
+    async fn ask(&mut self, snapshot: &Snapshot) {
+        // Without them the policy is enforced all the same; what needs one is refused.
+        let Ok(credentials) = self.joined.control.credentials().await else { return };
+        let named = snapshot.connections.iter().filter_map(|one| one.credential.as_ref());
+        let names = named.map(|credential| credential.secret.clone()).collect();
+        self.asked = Some((credentials.generation, names));
+        self.credentials = Some(credentials);
+    }
+
+    /// Tries again to get credentials that were not to be had with the snapshot.
+    async fn fetch_credentials(&mut self) {
+        let Some(snapshot) = self.snapshot.clone() else { return };
+        self.ask(&snapshot).await;
+        if !self.lacks_credentials(&snapshot)
+            && let Err(refused) = self.publish(snapshot).await
+        {
+            self.refuse(&refused);
+        }
+    }
+
+    fn confirm(&mut self) {
+        let now = now_ms();
+        self.node.confirmed_ms.store(now, Ordering::Release);
+        self.progress.confirmed_ms = now;
+        if now.saturating_sub(self.kept_ms) > KEEP_EVERY_MS {
+            self.keep_progress();
+        }
+    }
+
+    fn keep(&mut self, signed: &[u8]) {
+        self.progress.confirmed_ms = now_ms();
+        // The position first: a crash in between leaves a node that waits for its control plane, not
+        // one that goes back.
+        self.keep_progress();
+        if let Err(error) = self.disk.keep_snapshot(signed) {
+            tell(&format!("the snapshot can't be kept on disk: {error}"));
+        }
+    }
+
+    fn keep_progress(&mut self) {
+        match self.disk.keep_progress(&self.progress) {
+            Ok(()) => self.kept_ms = self.progress.confirmed_ms,
+            Err(error) => tell(&format!("the node's progress can't be kept on disk: {error}")),
+        }
+    }
+
+    fn refuse(&mut self, refused: &Refused) {
+        self.node.snapshots_refused.fetch_add(1, Ordering::Relaxed);
+        let why = refused.to_string();
+        tell(&format!("a snapshot was refused: {why}"));
+        self.refused = Some(why);
+    }
+
+    /// Takes a core's report; `true` when a status is due at once.
+    fn reported(&mut self, report: Report, control: &Control) -> bool {
+        match report {
+            Report::Enforces { core, position } => {
+                if let Some(slot) = self.enforced.get_mut(core) {
+                    *slot = position;
+                }
+                let all = self.enforced.iter().all(|one| *one == self.position());
+                if all {
+                    self.enforced_at_ms = now_ms();
+                }
+                all
+            }
+            Report::UnknownKey(key) => {
+                let now = Instant::now();
+                let last = self.reported.insert(key.issuer.clone(), now);
+                if last.is_none_or(|last| now.duration_since(last) > REPORT_EVERY) {
+                    tokio::spawn(report_key(control.clone(), key));
+                }
+                false
+            }
+        }
+    }
+
+    async fn send_status(&mut self, control: &Control) {
+        let refused = self.refused.clone();
+        let status = status(self.enforced.clone(), self.enforced_at_ms, &self.listen, refused);
+        if control.status(&status).await.is_ok() {
+            self.refused = None;
+        }
+    }
+}
+
+/// The control plane limits how often it fetches; a report that is lost comes again with the next
+/// token.
+async fn report_key(control: Control, key: UnknownKey) {
+    let _ = control.unknown_key(&key).await;
+}
+
+/// 0.2 s, doubled up to 10 s, with jitter so that nodes do not come back all at once.
+fn later(back_off: Duration) -> Duration {
+    let next =
+        back_off.saturating_mul(2).clamp(Duration::from_millis(200), Duration::from_secs(10));
+    let mut random = [0];
+    let _ = aws_lc_rs::rand::fill(&mut random);
+    next.mul_f64(0.75 + f64::from(random[0]) / 512.0)
+}
+
+fn now_ms() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// One line for the operator.
+fn tell(line: &str) {
+    eprintln!("penstock-dataplane: {line}");
+}

@@ -1,0 +1,6 @@
+//! The whole pipeline between two in-memory byte queues.
+
+mod answers;
+mod bodies;
+mod stage;
+mod streams;

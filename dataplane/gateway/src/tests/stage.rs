@@ -1,0 +1,253 @@
+//! A core on the in-memory network, with a policy, an issuer, and a model server that the test plays.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use crossbeam_channel::Receiver;
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use penstock_config::documents::{Document, Source, parse};
+use penstock_config::node::{Credentials, LeasedCredential, Position};
+use penstock_config::settings::DataplaneSettings;
+use penstock_config::snapshot::{Snapshot, TrustedIssuer};
+use penstock_reactor::buffer::Pool;
+use penstock_reactor::memory::{Link, Listener, MemoryNetwork, Peer, Simulation};
+use penstock_reactor::network::Network as _;
+use serde_json::{Value, json};
+
+use crate::access_log::Entry;
+use crate::client;
+use crate::core::{Core, Node};
+use crate::counters::Counters;
+use crate::enforced::Enforced;
+
+/// Wall clock of every test at its start.
+const NOW_SECONDS: u64 = 1_800_000_000;
+
+/// The model's own credential.
+pub(crate) const MODEL_KEY: &str = "the-models-own-key";
+
+/// Documents that most tests use.
+pub(crate) const DOCUMENTS: &str = r#"
+kind: issuer
+name: company
+issuer: https://id.example.com
+audiences: [penstock]
+groups_claim: groups
+---
+kind: connection
+name: llama
+protocol: llamacpp
+version: b11434
+endpoints: ["http://127.0.0.1:8080"]
+credential: {secret: llama-key, scheme: bearer}
+---
+kind: rule
+name: engineers-infer
+effect: allow
+subjects: [{groups: [engineers]}]
+operations: ["infer.*", list, embed]
+---
+kind: rule
+name: ci-lists
+effect: allow
+subjects: [{groups: [ci]}]
+operations: [list]
+---
+kind: rule
+name: nobody-reads-predictions
+effect: deny
+operations: [read.predictions]
+"#;
+
+/// One core and all that stands around it.
+pub(crate) struct Stage {
+    pub(crate) simulation: Simulation,
+    pub(crate) core: Rc<Core<MemoryNetwork>>,
+    pub(crate) upstream: Listener,
+    pub(crate) network: MemoryNetwork,
+    log: Receiver<Entry>,
+    key: Ed25519KeyPair,
+    pkcs8: Vec<u8>,
+    version: u64,
+}
+
+impl Stage {
+    /// A stage with the usual documents and plain links.
+    pub(crate) fn new() -> Self {
+        Self::with(1, Link::default(), DOCUMENTS)
+    }
+
+    /// A stage of one's own.
+    pub(crate) fn with(seed: u64, upstream_link: Link, documents: &str) -> Self {
+        let simulation = Simulation::new(seed);
+        simulation.set_wall(Duration::from_secs(NOW_SECONDS));
+        let network = simulation.network(0, Pool::new(64 * 1024 * 1024));
+        let address: SocketAddr = "127.0.0.1:8080".parse().unwrap();
+        let upstream = simulation.listen(address, upstream_link);
+        let (log_to, log) = crossbeam_channel::bounded(1_024);
+        let (reports, _) = tokio::sync::mpsc::channel(16);
+        let node = Arc::new(Node::new(settings()));
+        node.confirmed_ms.store(NOW_SECONDS * 1_000, std::sync::atomic::Ordering::Release);
+        let counters = Arc::new(Counters::default());
+        let core = Rc::new(Core::new(network.clone(), node, 0, counters, log_to, reports));
+        let pkcs8 = Ed25519KeyPair::generate_pkcs8v1(&aws_lc_rs::rand::SystemRandom::new())
+            .unwrap()
+            .as_ref()
+            .to_vec();
+        let key = Ed25519KeyPair::from_pkcs8(&pkcs8).unwrap();
+        let mut stage = Self { simulation, core, upstream, network, log, key, pkcs8, version: 0 };
+        stage.enforce(documents);
+        stage
+    }
+
+    /// Puts documents in force, as the sync thread does.
+    pub(crate) fn enforce(&mut self, documents: &str) {
+        self.version += 1;
+        let snapshot = self.snapshot(documents);
+        let leased = LeasedCredential { name: "llama-key".to_owned(), value: MODEL_KEY.to_owned() };
+        let credentials = Credentials { generation: 1, credentials: vec![leased] };
+        let (enforced, problems) = Enforced::compile(&snapshot, Some(&credentials)).unwrap();
+        assert_eq!(problems, Vec::<String>::new());
+        self.core.node.published.store(Some(Arc::new(enforced)));
+        let core = Rc::clone(&self.core);
+        self.simulation.run_until(async move { core.refresh().await }).unwrap();
+    }
+
+    fn snapshot(&self, documents: &str) -> Snapshot {
+        let source = Source { name: "test".to_owned(), text: documents.to_owned() };
+        let placed = parse(&[source]).unwrap();
+        let mut snapshot = Snapshot {
+            format: 1,
+            cluster: "test".to_owned(),
+            position: Position { epoch: 1, version: self.version, revision: 0 },
+            previous: String::new(),
+            issued_ms: NOW_SECONDS * 1_000,
+            expires_ms: (NOW_SECONDS + 86_400) * 1_000,
+            credentials_generation: 1,
+            issuers: Vec::new(),
+            connections: Vec::new(),
+            rules: Vec::new(),
+        };
+        for one in placed {
+            match one.document {
+                Document::Issuer(document) => {
+                    snapshot.issuers.push(TrustedIssuer { document, keys: vec![self.jwk()] });
+                }
+                Document::Connection(document) => snapshot.connections.push(document),
+                Document::Rule(document) => snapshot.rules.push(document),
+                Document::Role(_) => {}
+            }
+        }
+        snapshot
+    }
+
+    fn jwk(&self) -> serde_json::Map<String, Value> {
+        let x = URL_SAFE_NO_PAD.encode(self.key.public_key().as_ref());
+        let key = json!({"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig",
+                         "kid": "one", "x": x});
+        key.as_object().unwrap().clone()
+    }
+
+    /// A token of the company for these groups.
+    pub(crate) fn token(&self, user: &str, groups: &[&str]) -> String {
+        let now = self.core.wall_ms() / 1_000;
+        let claims = json!({"iss": "https://id.example.com", "sub": user, "aud": "penstock",
+                            "groups": groups, "iat": now, "exp": now + 600});
+        let mut header = Header::new(Algorithm::EdDSA);
+        header.kid = Some("one".to_owned());
+        encode(&header, &claims, &EncodingKey::from_ed_der(&self.pkcs8)).unwrap()
+    }
+
+    /// A caller's end of a new connection.
+    pub(crate) fn caller(&mut self, link: Link) -> Peer {
+        let (stream, peer) = self.network.connected(link);
+        let core = Rc::clone(&self.core);
+        self.network.spawn(client::serve(core, stream));
+        peer
+    }
+
+    /// Lines of the access log so far.
+    pub(crate) fn log(&mut self) -> Vec<Value> {
+        self.simulation.settle();
+        let line = |entry| match entry {
+            Entry::Line(line) => serde_json::from_slice(&line).unwrap(),
+            Entry::End => Value::Null,
+        };
+        self.log.try_iter().map(line).collect()
+    }
+
+    /// Whether a connection to the model server was ever opened.
+    pub(crate) fn reached_upstream(&mut self) -> bool {
+        self.simulation.settle();
+        self.upstream.try_accept().is_some()
+    }
+
+    /// What a caller gets for raw bytes, to the end of its connection; the model server is not there.
+    pub(crate) fn refusal(&mut self, request: &[u8]) -> Answer {
+        let mut caller = self.caller(Link::default());
+        let request = request.to_vec();
+        let bytes = self
+            .simulation
+            .run_until(async move {
+                caller.write(&request).await.unwrap();
+                caller.finish();
+                caller.read_to_end().await.unwrap()
+            })
+            .unwrap();
+        Answer::parse(&bytes)
+    }
+}
+
+fn settings() -> DataplaneSettings {
+    let text = "listen: 127.0.0.1:0\nstate_dir: state\n".to_owned();
+    DataplaneSettings::parse(&Source { name: "test".to_owned(), text }).unwrap()
+}
+
+/// A chat request for the model server, to one that answers with a stream or whole.
+pub(crate) fn chat(token: &str) -> String {
+    post("/llama/v1/chat/completions", token, r#"{"model":"m","messages":[{"role":"user"}]}"#)
+}
+
+/// A POST with a JSON body.
+pub(crate) fn post(target: &str, token: &str, body: &str) -> String {
+    let length = body.len();
+    format!(
+        "POST {target} HTTP/1.1\r\nHost: gateway\r\nAuthorization: Bearer {token}\r\n\
+         Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+    )
+}
+
+/// A GET.
+pub(crate) fn get(target: &str, token: &str) -> String {
+    format!("GET {target} HTTP/1.1\r\nHost: gateway\r\nAuthorization: Bearer {token}\r\n\r\n")
+}
+
+/// A parsed answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Answer {
+    /// Splits head and body; the body as it stands on the wire.
+    pub(crate) fn parse(bytes: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(bytes);
+        let (head, _) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+        let status = head.get(9..12).and_then(|digits| digits.parse().ok()).unwrap_or(0);
+        let body = bytes.get(head.len() + 4..).unwrap_or_default().to_vec();
+        Self { status, head: head.to_ascii_lowercase(), body }
+    }
+
+    /// The `error` object.
+    pub(crate) fn error(&self) -> Value {
+        let body: Value = serde_json::from_slice(&self.body).unwrap();
+        body["error"].clone()
+    }
+}
