@@ -1,0 +1,288 @@
+//! Documents: applied, deleted and rolled back as whole versions.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use penstock_config::diagnostics::Diagnostic;
+use penstock_config::documents::{Document, Placed, RoleName, check_references, parse};
+use serde_json::{Value, json};
+
+use crate::draft::Draft;
+use crate::event::{Answer, Apply, ApplyReport, Change, ChangeKind, Outcome, Refusal, Requester};
+use crate::roles::{Action, authorise, roles_of};
+use crate::state::{DOCUMENTS_MAX, DocumentKey, Origin, State, StoredDocument, Version};
+use crate::{keys, surface};
+
+type Documents = BTreeMap<DocumentKey, StoredDocument>;
+
+/// Puts documents in force as one version, or says every problem.
+pub(crate) fn apply(state: &State, apply: Apply, now_ms: u64) -> Result<Outcome, Refusal> {
+    authorise(state, &apply.by, Action::WriteDocuments)?;
+    expect_version(state, apply.expect_version)?;
+    let placed = parse(&apply.sources).map_err(Refusal::Invalid)?;
+    let in_force = &state.durable.documents;
+    let (next, absent) = merged(in_force, &placed, apply.prune);
+    let mut set: Vec<Document> = placed.iter().map(|p| p.document.clone()).collect();
+    let written: Vec<DocumentKey> = set.iter().map(DocumentKey::of).collect();
+    let kept = next.iter().filter(|(key, _)| !written.contains(key));
+    set.extend(kept.map(|(_, stored)| stored.document.clone()));
+    let mut warnings = check_references(&set, &apply.sources, &placed).map_err(Refusal::Invalid)?;
+    warnings.extend(missing_secrets(state, &apply, &placed));
+    if next.len() > DOCUMENTS_MAX {
+        return Err(Refusal::Full { what: "documents", limit: DOCUMENTS_MAX });
+    }
+    let differences = differences(in_force, &next);
+    authorise_changes(state, &apply.by, &differences)?;
+    let changed = reported(&written, &differences);
+    let mut report = ApplyReport {
+        version: state.durable.position.version,
+        changed,
+        absent,
+        warnings,
+        dry_run: apply.dry_run,
+    };
+    let mut draft = Draft::new(state, now_ms);
+    if differences.is_empty() {
+        return Ok(draft.finish(Answer::Applied(report)));
+    }
+    let new = NewVersion { by: &apply.by, action: "documents.apply", summary: None };
+    put_in_force(&mut draft, next, &differences, &new, now_ms);
+    keep_administrator(state, &draft.state, &apply.by)?;
+    if apply.dry_run {
+        return Ok(Draft::new(state, now_ms).finish(Answer::Applied(report)));
+    }
+    report.version = draft.state.durable.position.version;
+    Ok(draft.finish(Answer::Applied(report)))
+}
+
+/// Deletes one document.
+pub(crate) fn delete(
+    state: &State,
+    by: &Requester,
+    key: &DocumentKey,
+    now_ms: u64,
+) -> Result<Outcome, Refusal> {
+    authorise(state, by, Action::WriteDocuments)?;
+    let mut next = (*state.durable.documents).clone();
+    next.remove(key).ok_or(Refusal::NotFound("document"))?;
+    replace(state, by, next, "documents.delete", None, now_ms)
+}
+
+/// Puts the content of an old version in force as a new one. In a development state the
+/// environment's own documents stay as they are now: its issuer listens where it listens.
+pub(crate) fn roll_back(
+    state: &State,
+    by: &Requester,
+    version: u64,
+    documents: Vec<StoredDocument>,
+    now_ms: u64,
+) -> Result<Outcome, Refusal> {
+    authorise(state, by, Action::WriteDocuments)?;
+    let mut next = keyed(documents);
+    if state.tuning.development {
+        next.retain(|_, stored| stored.origin != Origin::FirstRun);
+        let own = state.durable.documents.iter().filter(|(_, s)| s.origin == Origin::FirstRun);
+        next.extend(own.map(|(key, stored)| (key.clone(), stored.clone())));
+    }
+    let summary = Some(format!("rolled back to version {version}"));
+    replace(state, by, next, "documents.roll-back", summary, now_ms)
+}
+
+/// Puts the first-run documents in force: where nothing is, and in a development state whenever
+/// they differ.
+pub(crate) fn first_run(
+    state: &State,
+    documents: Vec<Document>,
+    now_ms: u64,
+) -> Result<Outcome, Refusal> {
+    let empty = state.durable.position.version == 0;
+    if !empty && !state.tuning.development {
+        return Ok(Draft::new(state, now_ms).finish(Answer::Done));
+    }
+    let mut next = (*state.durable.documents).clone();
+    next.retain(|_, stored| stored.origin != Origin::FirstRun);
+    let own =
+        documents.into_iter().map(|document| StoredDocument { origin: Origin::FirstRun, document });
+    next.extend(keyed(own.collect()));
+    let summary = Some("first run".to_owned());
+    replace(state, &Requester::System, next, "documents.first-run", summary, now_ms)
+}
+
+/// Replaces the whole set as one version; without a difference nothing happens.
+fn replace(
+    state: &State,
+    by: &Requester,
+    next: Documents,
+    action: &'static str,
+    summary: Option<String>,
+    now_ms: u64,
+) -> Result<Outcome, Refusal> {
+    let differences = differences(&state.durable.documents, &next);
+    authorise_changes(state, by, &differences)?;
+    let set: Vec<Document> = next.values().map(|stored| stored.document.clone()).collect();
+    check_references(&set, &[], &[]).map_err(Refusal::Invalid)?;
+    let mut draft = Draft::new(state, now_ms);
+    if !differences.is_empty() {
+        let new = NewVersion { by, action, summary };
+        put_in_force(&mut draft, next, &differences, &new, now_ms);
+        keep_administrator(state, &draft.state, by)?;
+    }
+    let version = draft.state.durable.position.version;
+    Ok(draft.finish(Answer::Version(version)))
+}
+
+fn expect_version(state: &State, expected: Option<u64>) -> Result<(), Refusal> {
+    let current = state.durable.position.version;
+    match expected {
+        Some(expected) if expected != current => {
+            Err(Refusal::VersionConflict { expected, current })
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// The set as it would be in force, and what of it the written documents lack.
+fn merged(in_force: &Documents, placed: &[Placed], prune: bool) -> (Documents, Vec<DocumentKey>) {
+    let mut next = in_force.clone();
+    let mut absent: Vec<DocumentKey> = in_force
+        .iter()
+        .filter(|(_, stored)| stored.origin == Origin::Applied)
+        .map(|(key, _)| key.clone())
+        .collect();
+    for Placed { document, .. } in placed {
+        let key = DocumentKey::of(document);
+        absent.retain(|other| *other != key);
+        let origin = in_force.get(&key).map_or(Origin::Applied, |stored| stored.origin);
+        next.insert(key, StoredDocument { origin, document: document.clone() });
+    }
+    if prune {
+        for key in absent.drain(..) {
+            next.remove(&key);
+        }
+    }
+    (next, absent)
+}
+
+fn keyed(documents: Vec<StoredDocument>) -> Documents {
+    documents.into_iter().map(|stored| (DocumentKey::of(&stored.document), stored)).collect()
+}
+
+/// What differs between two sets.
+fn differences(before: &Documents, after: &Documents) -> Vec<(DocumentKey, ChangeKind)> {
+    let mut found: Vec<(DocumentKey, ChangeKind)> = before
+        .keys()
+        .filter(|key| !after.contains_key(*key))
+        .map(|key| (key.clone(), ChangeKind::Deleted))
+        .collect();
+    found.extend(after.iter().filter_map(|(key, stored)| match before.get(key) {
+        None => Some((key.clone(), ChangeKind::Created)),
+        Some(old) if old.document != stored.document || old.origin != stored.origin => {
+            Some((key.clone(), ChangeKind::Updated))
+        }
+        Some(_) => None,
+    }));
+    found
+}
+
+/// Each written document with what becomes of it, then those that go.
+fn reported(
+    written: &[DocumentKey],
+    differences: &[(DocumentKey, ChangeKind)],
+) -> Vec<(DocumentKey, ChangeKind)> {
+    let kind_of = |key: &DocumentKey| {
+        let found = differences.iter().find(|(other, _)| other == key);
+        found.map_or(ChangeKind::Unchanged, |(_, kind)| *kind)
+    };
+    let gone = differences.iter().filter(|(_, kind)| *kind == ChangeKind::Deleted).cloned();
+    written.iter().map(|key| (key.clone(), kind_of(key))).chain(gone).collect()
+}
+
+fn authorise_changes(
+    state: &State,
+    by: &Requester,
+    differences: &[(DocumentKey, ChangeKind)],
+) -> Result<(), Refusal> {
+    if differences.iter().any(|(key, _)| key.is_trust()) {
+        authorise(state, by, Action::WriteTrust)?;
+    }
+    Ok(())
+}
+
+/// An administrator cannot lock themselves out: somebody must be left who can undo a change.
+fn keep_administrator(before: &State, after: &State, by: &Requester) -> Result<(), Refusal> {
+    let Requester::Identity(identity) = by else { return Ok(()) };
+    let admin = |state| roles_of(state, identity).contains(&RoleName::Admin);
+    if admin(before) && !admin(after) { Err(Refusal::LockOut) } else { Ok(()) }
+}
+
+/// A warning for each written connection whose secret has no value yet.
+fn missing_secrets<'a>(
+    state: &'a State,
+    apply: &'a Apply,
+    placed: &'a [Placed],
+) -> impl Iterator<Item = Diagnostic> + 'a {
+    placed.iter().filter_map(|placed| {
+        let Document::Connection(connection) = &placed.document else { return None };
+        let secret = &connection.credential.as_ref()?.secret;
+        if state.durable.secrets.contains_key(secret) {
+            return None;
+        }
+        Some(Diagnostic {
+            file: apply.sources.get(placed.source).map_or_else(String::new, |s| s.name.clone()),
+            line: placed.line,
+            column: 1,
+            message: format!("secret `{secret}` of connection `{}` has no value", connection.name),
+            hint: Some(format!(
+                "until `penstock secret set {secret}`, its requests are answered with 503"
+            )),
+        })
+    })
+}
+
+/// How a version comes about.
+struct NewVersion<'a> {
+    by: &'a Requester,
+    action: &'static str,
+    summary: Option<String>,
+}
+
+fn put_in_force(
+    draft: &mut Draft,
+    next: Documents,
+    differences: &[(DocumentKey, ChangeKind)],
+    new: &NewVersion<'_>,
+    now_ms: u64,
+) {
+    let version_before = draft.state.durable.position.version;
+    let before = shown(version_before, &draft.state.durable.documents, differences);
+    draft.state.durable.documents = Arc::new(next);
+    draft.publish_version();
+    let version = draft.state.durable.position.version;
+    let after = shown(version, &draft.state.durable.documents, differences);
+    let row = Version {
+        number: version,
+        at_ms: now_ms,
+        actor: new.by.actor(),
+        summary: new.summary.clone().unwrap_or_else(|| summary(differences)),
+    };
+    draft.change(Change::Version {
+        version: row,
+        documents: draft.state.durable.documents.values().cloned().collect(),
+    });
+    draft.act(new.by.actor(), new.action, format!("version/{version}"), &before, &after);
+    keys::follow_documents(draft, now_ms);
+}
+
+/// The version and those documents that differ, as an act keeps them.
+fn shown(version: u64, documents: &Documents, differences: &[(DocumentKey, ChangeKind)]) -> Value {
+    let found = differences.iter().filter_map(|(key, _)| documents.get(key));
+    let shown: Vec<Value> = found.map(|stored| surface::value(&stored.document)).collect();
+    json!({"version": version, "documents": shown})
+}
+
+fn summary(differences: &[(DocumentKey, ChangeKind)]) -> String {
+    let count = |kind| differences.iter().filter(|(_, other)| *other == kind).count();
+    let kinds = [ChangeKind::Created, ChangeKind::Updated, ChangeKind::Deleted];
+    let parts = kinds.into_iter().map(|kind| (kind, count(kind))).filter(|(_, count)| *count > 0);
+    parts.map(|(kind, count)| format!("{count} {kind}")).collect::<Vec<_>>().join(", ")
+}

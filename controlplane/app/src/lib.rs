@@ -1,0 +1,59 @@
+//! What the control plane may do. In: the state, one event, the time. Out: the next state, the rows
+//! to persist with their act, a snapshot to sign, keys to fetch. Never: I/O, a clock, randomness of
+//! its own, or a secret's value outside of [`vault`].
+
+pub mod acts;
+mod documents;
+mod draft;
+pub mod event;
+pub mod explain;
+mod hex;
+pub mod jwks;
+mod keys;
+mod nodes;
+mod publish;
+pub mod roles;
+mod secrets;
+pub mod state;
+pub mod surface;
+pub mod vault;
+
+pub use acts::Act;
+pub use event::{Answer, Change, Effect, Event, Outcome, Refusal, Requester};
+pub use hex::{hex, sha256_hex};
+pub use roles::{Action, authorise, roles_of};
+pub use state::{Durable, State, Tuning};
+
+impl State {
+    /// Answers one event. Nothing happens to `self`: what the event makes of it is in the outcome,
+    /// and is in force only once its changes are persisted.
+    ///
+    /// # Errors
+    /// A [`Refusal`]: nothing changes.
+    pub fn apply(&self, event: Event, now_ms: u64) -> Result<Outcome, Refusal> {
+        match event {
+            Event::Started { signer } => Ok(publish::started(self, &signer, now_ms)),
+            Event::FirstRun { documents } => documents::first_run(self, documents, now_ms),
+            Event::ApplyDocuments(apply) => documents::apply(self, apply, now_ms),
+            Event::DeleteDocument { by, key } => documents::delete(self, &by, &key, now_ms),
+            Event::RollBack { by, version, documents } => {
+                documents::roll_back(self, &by, version, documents, now_ms)
+            }
+            Event::SetSecret { by, name, sealed } => secrets::set(self, &by, name, sealed, now_ms),
+            Event::DeleteSecret { by, name } => secrets::delete(self, &by, &name, now_ms),
+            Event::KeysFetched { issuer, source, keys } => {
+                Ok(keys::fetched(self, &issuer, &source, keys, now_ms))
+            }
+            Event::KeysFailed { issuer, source, problem, jitter } => {
+                Ok(keys::failed(self, &issuer, &source, problem, jitter, now_ms))
+            }
+            Event::UnknownKey { issuer, kid } => Ok(keys::unknown(self, &issuer, &kid, now_ms)),
+            Event::JoinFileIssued { by, token_sha256 } => {
+                nodes::join_file(self, &by, token_sha256, now_ms)
+            }
+            Event::NodeJoined(joined) => nodes::joined(self, joined, now_ms),
+            Event::NodeStatus { node, status } => nodes::status(self, &node, status, now_ms),
+            Event::Tick => Ok(publish::tick(self, now_ms)),
+        }
+    }
+}

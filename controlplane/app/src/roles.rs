@@ -1,0 +1,144 @@
+//! Who may do what in the control plane: a table, and the subjects of role documents.
+//!
+//! | action | admin | operator | auditor | approver | user |
+//! |---|---|---|---|---|---|
+//! | read documents and versions | yes | yes | yes | yes | |
+//! | write connections and rules, roll back | yes | yes | | | |
+//! | write issuers and roles | yes | | | | |
+//! | list secrets' names | yes | yes | yes | | |
+//! | set and delete secrets | yes | yes | | | |
+//! | explain a decision about oneself | yes | yes | yes | yes | yes |
+//! | explain a decision about anybody | yes | yes | yes | yes | |
+//! | read nodes | yes | yes | yes | yes | |
+//! | issue join files | yes | yes | | | |
+//! | read acts | yes | | yes | | |
+//!
+//! Issuers and roles say who is trusted and who governs: an operator who could write them could
+//! make themselves an administrator. Nobody reads a secret's value over the API.
+
+use std::fmt;
+
+use penstock_config::decision::subject_matches;
+use penstock_config::documents::RoleName;
+use penstock_config::identity::Identity;
+
+use crate::event::{Refusal, Requester};
+use crate::state::State;
+
+/// What somebody may want to do.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Action {
+    /// Read documents and versions.
+    ReadDocuments,
+    /// Write connections and rules.
+    WriteDocuments,
+    /// Write issuers and roles.
+    WriteTrust,
+    /// See which secrets there are.
+    ReadSecretNames,
+    /// Set and delete secrets.
+    WriteSecrets,
+    /// Explain a decision about oneself.
+    ExplainSelf,
+    /// Explain a decision about anybody.
+    ExplainOthers,
+    /// Read nodes.
+    ReadNodes,
+    /// Issue join files.
+    IssueJoinFiles,
+    /// Read acts.
+    ReadActs,
+}
+
+impl Action {
+    /// All actions.
+    pub const ALL: [Self; 10] = [
+        Self::ReadDocuments,
+        Self::WriteDocuments,
+        Self::WriteTrust,
+        Self::ReadSecretNames,
+        Self::WriteSecrets,
+        Self::ExplainSelf,
+        Self::ExplainOthers,
+        Self::ReadNodes,
+        Self::IssueJoinFiles,
+        Self::ReadActs,
+    ];
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ReadDocuments => "read documents",
+            Self::WriteDocuments => "write connections and rules",
+            Self::WriteTrust => "write issuers and roles",
+            Self::ReadSecretNames => "list secrets",
+            Self::WriteSecrets => "set or delete secrets",
+            Self::ExplainSelf => "explain a decision",
+            Self::ExplainOthers => "explain a decision about somebody else",
+            Self::ReadNodes => "read nodes",
+            Self::IssueJoinFiles => "issue join files",
+            Self::ReadActs => "read acts",
+        })
+    }
+}
+
+/// Whether a role allows an action: the table above.
+pub fn allows(role: RoleName, action: Action) -> bool {
+    use Action::{
+        ExplainOthers, ExplainSelf, IssueJoinFiles, ReadActs, ReadDocuments, ReadNodes,
+        ReadSecretNames, WriteDocuments, WriteSecrets, WriteTrust,
+    };
+    match role {
+        RoleName::Admin => true,
+        RoleName::Operator => match action {
+            ReadDocuments | WriteDocuments | ReadSecretNames | WriteSecrets | ExplainSelf
+            | ExplainOthers | ReadNodes | IssueJoinFiles => true,
+            WriteTrust | ReadActs => false,
+        },
+        RoleName::Auditor => match action {
+            ReadDocuments | ReadSecretNames | ExplainSelf | ExplainOthers | ReadNodes
+            | ReadActs => true,
+            WriteDocuments | WriteTrust | WriteSecrets | IssueJoinFiles => false,
+        },
+        RoleName::Approver => match action {
+            ReadDocuments | ExplainSelf | ExplainOthers | ReadNodes => true,
+            WriteDocuments | WriteTrust | ReadSecretNames | WriteSecrets | IssueJoinFiles
+            | ReadActs => false,
+        },
+        RoleName::User => match action {
+            ExplainSelf => true,
+            ReadDocuments | WriteDocuments | WriteTrust | ReadSecretNames | WriteSecrets
+            | ExplainOthers | ReadNodes | IssueJoinFiles | ReadActs => false,
+        },
+    }
+}
+
+/// The roles that documents in force give an identity. An issuer that is no longer in force
+/// vouches for nobody.
+pub fn roles_of(state: &State, identity: &Identity) -> Vec<RoleName> {
+    if !state.issuers().any(|issuer| issuer.name == identity.issuer) {
+        return Vec::new();
+    }
+    let matching = state
+        .roles()
+        .filter(|role| role.subjects.iter().any(|subject| subject_matches(subject, identity)));
+    let mut roles: Vec<RoleName> = matching.map(|role| role.role).collect();
+    roles.sort_unstable();
+    roles.dedup();
+    roles
+}
+
+/// Whether the requester may do this.
+///
+/// # Errors
+/// [`Refusal::Forbidden`] where no role allows it.
+pub fn authorise(state: &State, by: &Requester, action: Action) -> Result<(), Refusal> {
+    let allowed = match by {
+        Requester::System => true,
+        Requester::Identity(identity) => {
+            roles_of(state, identity).into_iter().any(|role| allows(role, action))
+        }
+    };
+    if allowed { Ok(()) } else { Err(Refusal::Forbidden(action)) }
+}

@@ -1,0 +1,89 @@
+//! Secrets as the state sees them: names, times and ciphertext.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::draft::Draft;
+use crate::event::{Answer, Change, Outcome, Refusal, Requester};
+use crate::roles::{Action, authorise};
+use crate::state::{SECRETS_MAX, Sealed, State, StoredSecret};
+
+impl State {
+    /// The generation that the next secret is sealed for.
+    pub fn next_credentials_generation(&self) -> u64 {
+        self.durable.credentials_generation.saturating_add(1)
+    }
+
+    /// Sealed secrets that connections in force need, by name.
+    pub fn needed_secrets(&self) -> impl Iterator<Item = (&str, &Sealed)> {
+        let secrets = self.durable.secrets.iter();
+        let needed =
+            secrets.filter(|(name, _)| self.connections_with_secret(name).next().is_some());
+        needed.map(|(name, stored)| (name.as_str(), &stored.sealed))
+    }
+}
+
+/// Keeps a sealed value under a name.
+pub(crate) fn set(
+    state: &State,
+    by: &Requester,
+    name: String,
+    sealed: Sealed,
+    now_ms: u64,
+) -> Result<Outcome, Refusal> {
+    authorise(state, by, Action::WriteSecrets)?;
+    if !is_name(&name) {
+        return Err(Refusal::Name);
+    }
+    if sealed.generation != state.next_credentials_generation() {
+        return Err(Refusal::Generation);
+    }
+    let secrets = &state.durable.secrets;
+    if secrets.len() >= SECRETS_MAX && !secrets.contains_key(&name) {
+        return Err(Refusal::Full { what: "secrets", limit: SECRETS_MAX });
+    }
+    let mut draft = Draft::new(state, now_ms);
+    let before = shown(secrets.get(&name));
+    let stored = StoredSecret { sealed, updated_ms: now_ms };
+    let after = shown(Some(&stored));
+    draft.state.durable.credentials_generation = stored.sealed.generation;
+    Arc::make_mut(&mut draft.state.durable.secrets).insert(name.clone(), stored.clone());
+    let object = format!("secret/{name}");
+    draft.change(Change::SecretSet(name, stored));
+    draft.publish_revision();
+    draft.act(by.actor(), "secret.set", object, &before, &after);
+    Ok(draft.finish(Answer::Done))
+}
+
+/// Forgets a secret; connections that need it answer 503 from then on.
+pub(crate) fn delete(
+    state: &State,
+    by: &Requester,
+    name: &str,
+    now_ms: u64,
+) -> Result<Outcome, Refusal> {
+    authorise(state, by, Action::WriteSecrets)?;
+    let mut draft = Draft::new(state, now_ms);
+    let secrets = Arc::make_mut(&mut draft.state.durable.secrets);
+    let removed = secrets.remove(name).ok_or(Refusal::NotFound("secret"))?;
+    draft.state.durable.credentials_generation = state.next_credentials_generation();
+    draft.change(Change::SecretDeleted(name.to_owned()));
+    draft.publish_revision();
+    let before = shown(Some(&removed));
+    draft.act(by.actor(), "secret.delete", format!("secret/{name}"), &before, &Value::Null);
+    Ok(draft.finish(Answer::Done))
+}
+
+/// A secret as an act keeps it: which value it was, never the value.
+fn shown(stored: Option<&StoredSecret>) -> Value {
+    stored.map_or(Value::Null, |stored| json!({"generation": stored.sealed.generation}))
+}
+
+/// `[a-z0-9][a-z0-9-]{0,62}`.
+fn is_name(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    name.len() <= 63
+        && name.bytes().next().is_some_and(plain)
+        && name.bytes().all(|byte| plain(byte) || byte == b'-')
+}

@@ -1,0 +1,19 @@
+//! The control plane's process. In: settings, calls of people and nodes, issuers' keys, the clock.
+//! Out: answers, signed snapshots, leased secrets, a log. Never: a decision of its own (those are
+//! the core's), or a secret or token on disk, in a log or in an error.
+
+mod authority;
+mod backend;
+mod fetch;
+mod files;
+mod listener;
+pub mod log;
+mod nodes;
+mod presence;
+mod random;
+pub mod secrets_input;
+mod start;
+mod tokens;
+mod worker;
+
+pub use start::{Options, Server, StartError, check, start};

@@ -1,0 +1,102 @@
+//! `penstock-controlplane`: reads its arguments, starts the server, ends on a signal.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use penstock_server::log::{self, Level};
+use penstock_server::{Options, StartError, check, secrets_input, start};
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// The machine or the settings do not allow it (sysexits' EX_CONFIG).
+const EXIT_SETTINGS: u8 = 78;
+
+/// The control plane of Penstock: documents, secrets, issuers' keys, nodes.
+#[derive(Parser)]
+#[command(name = "penstock-controlplane", version)]
+struct Arguments {
+    /// Settings file
+    #[arg(long)]
+    config: PathBuf,
+    /// Say every problem of the settings and the first-run file, and end
+    #[arg(long)]
+    check: bool,
+    /// Open a development state; its secrets come as one line of JSON on standard input
+    #[arg(long)]
+    development: bool,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    // A core dump or a debugger of the same user would see the master key.
+    if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        eprintln!("penstock-controlplane: the process can't be made undumpable: {error}");
+        return ExitCode::from(EXIT_SETTINGS);
+    }
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::from(EXIT_SETTINGS)
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<(), StartError> {
+    let settings = check(&arguments.config, arguments.development)?;
+    if arguments.check {
+        eprintln!("no problems");
+        return Ok(());
+    }
+    let secrets = if arguments.development {
+        secrets_input::read(std::io::stdin()).map_err(StartError::Sentence)?
+    } else {
+        Vec::new()
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| StartError::Sentence(format!("no runtime: {error}")))?;
+    let mut options = Options::new(settings);
+    options.development = arguments.development;
+    options.secrets = secrets;
+    runtime.block_on(serve(options))
+}
+
+async fn serve(options: Options) -> Result<(), StartError> {
+    let no_signals = |error| StartError::Sentence(format!("signals can't be received: {error}"));
+    let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
+    let orphaned = orphaned(options.development);
+    let server = start(options).await?;
+    let ready =
+        serde_json::json!({"ready": true, "api": server.api_url(), "nodes": server.nodes_url()});
+    let mut stdout = std::io::stdout().lock();
+    writeln!(stdout, "{ready}")
+        .and_then(|()| stdout.flush())
+        .map_err(|error| StartError::Sentence(format!("standard output is closed: {error}")))?;
+    drop(stdout);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+        Ok(()) = orphaned => {}
+    }
+    log::line(Level::Info, "stopping", "a signal, or the end of its parent, ends the process");
+    server.stop().await;
+    Ok(())
+}
+
+/// In a development state the end of standard input says that `penstock dev` is gone. Elsewhere
+/// nothing ever comes.
+fn orphaned(development: bool) -> tokio::sync::oneshot::Receiver<()> {
+    let (end, ended) = tokio::sync::oneshot::channel();
+    if development {
+        std::thread::spawn(move || {
+            secrets_input::wait_for_end(std::io::stdin());
+            let _ = end.send(());
+        });
+    }
+    ended
+}

@@ -1,0 +1,168 @@
+//! The node protocol over mutual TLS on loopback.
+#![allow(clippy::unwrap_used, reason = "a helper of tests fails a test like the test itself")]
+
+mod common;
+
+use common::{POLICY, TestControlplane, TestNode, ask_to_join, eventually, node_client};
+use penstock_config::node::{JoinFile, Position};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+fn status() -> Value {
+    json!({
+        "cores": [
+            {"epoch": 1, "version": 2, "revision": 0},
+            {"epoch": 1, "version": 1, "revision": 1}
+        ],
+        "enforced_at_ms": 1,
+        "upstreams": [{"connection": "llama", "endpoint": "127.0.0.1:8080", "state": "up"}],
+        "program": "0.1.0",
+        "listen": "127.0.0.1:4000",
+        "refused": "a lower version"
+    })
+}
+
+#[tokio::test]
+async fn a_node_joins_and_gets_a_signed_snapshot_of_what_is_in_force() {
+    let controlplane = TestControlplane::start().await;
+    assert_eq!(controlplane.apply(POLICY).await.0, StatusCode::OK);
+    let node = controlplane.join().await;
+    let (snapshot, sha256) = node.snapshot().await;
+    assert_eq!(snapshot.cluster, node.file.cluster);
+    assert_eq!((snapshot.position.epoch, snapshot.position.version), (1, 2));
+    assert_eq!((snapshot.connections.len(), snapshot.rules.len()), (1, 1));
+    assert_eq!(snapshot.issuers[0].keys[0]["kid"], "first");
+    assert!(snapshot.expires_ms > snapshot.issued_ms);
+
+    controlplane.apply(&POLICY.replace("list]", "embed]")).await;
+    let (next, _) = node.snapshot().await;
+    assert_eq!(next.previous, sha256);
+    assert!(next.position > snapshot.position);
+}
+
+#[tokio::test]
+async fn a_join_token_works_once() {
+    let controlplane = TestControlplane::start().await;
+    let file = controlplane.join_file().await;
+    let node = TestNode::join(file.clone()).await;
+    assert_eq!(ask_to_join(&file).await.0.status(), StatusCode::FORBIDDEN);
+    let made_up = JoinFile { token: "0".repeat(64), ..file };
+    assert_eq!(ask_to_join(&made_up).await.0.status(), StatusCode::FORBIDDEN);
+    let (_, nodes) = controlplane.call(Method::GET, "/api/v1/nodes", &Value::Null).await;
+    assert_eq!(nodes.as_array().unwrap().len(), 1);
+    assert_eq!(nodes[0]["id"], node.id.as_str());
+}
+
+#[tokio::test]
+async fn every_call_but_join_needs_the_certificate_of_a_node() {
+    let controlplane = TestControlplane::start().await;
+    let file = controlplane.join_file().await;
+    let stranger = node_client(&file, None);
+    for path in ["snapshot?epoch=0&version=0&revision=0", "credentials"] {
+        let reply = stranger.get(format!("{}/node/v1/{path}", file.url)).send().await.unwrap();
+        assert_eq!(reply.status(), StatusCode::UNAUTHORIZED, "{path}");
+    }
+    for path in ["status", "unknown-key"] {
+        let call = stranger.post(format!("{}/node/v1/{path}", file.url)).json(&json!({}));
+        assert_eq!(call.send().await.unwrap().status(), StatusCode::UNAUTHORIZED, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_of_another_authority_is_refused_in_the_handshake() {
+    let controlplane = TestControlplane::start().await;
+    let other = TestControlplane::start().await;
+    let file = controlplane.join_file().await;
+    let (reply, key) = ask_to_join(&other.join_file().await).await;
+    let answer: penstock_config::node::JoinAnswer = reply.json().await.unwrap();
+    let client = node_client(&file, Some(&format!("{}{key}", answer.certificate_pem)));
+    let url = format!("{}/node/v1/credentials", file.url);
+    assert!(client.get(url).send().await.is_err());
+}
+
+#[tokio::test]
+async fn a_control_plane_of_another_authority_is_refused_by_the_node() {
+    let controlplane = TestControlplane::start().await;
+    let other = TestControlplane::start().await;
+    let file = controlplane.join_file().await;
+    let url = other.join_file().await.url;
+    let wrong = JoinFile { url, ..file };
+    let call = node_client(&wrong, None).post(format!("{}/node/v1/join", wrong.url));
+    assert!(call.json(&json!({})).send().await.is_err());
+}
+
+#[tokio::test]
+async fn a_waiting_node_is_woken_by_a_change() {
+    let controlplane = TestControlplane::start().await;
+    let node = controlplane.join().await;
+    let held = node.snapshot().await.0.position;
+    let waiting = node.ask(held, 30_000);
+    let change = async {
+        eventually("the node waits", || async { is_connected(&controlplane).await }).await;
+        controlplane.apply(POLICY).await
+    };
+    let began = std::time::Instant::now();
+    let (reply, _) = tokio::join!(waiting, change);
+    assert_eq!(reply.status(), StatusCode::OK);
+    assert!(began.elapsed() < std::time::Duration::from_secs(20), "woken, not timed out");
+}
+
+async fn is_connected(controlplane: &TestControlplane) -> bool {
+    let (_, nodes) = controlplane.call(Method::GET, "/api/v1/nodes", &Value::Null).await;
+    nodes[0]["connected"] == true
+}
+
+#[tokio::test]
+async fn a_node_that_has_the_newest_is_told_so_and_one_that_is_ahead_is_not_confirmed() {
+    let controlplane = TestControlplane::start().await;
+    let node = controlplane.join().await;
+    let held = node.snapshot().await.0.position;
+    assert_eq!(node.ask(held, 0).await.status(), StatusCode::NO_CONTENT);
+    assert_eq!(node.ask(held, 50).await.status(), StatusCode::NO_CONTENT);
+    let ahead = Position { epoch: held.epoch + 1, ..held };
+    assert_eq!(node.ask(ahead, 0).await.status(), StatusCode::CONFLICT);
+}
+
+#[tokio::test]
+async fn a_node_gets_the_secrets_that_connections_in_force_name_and_no_others() {
+    let controlplane = TestControlplane::start().await;
+    controlplane.apply(POLICY).await;
+    controlplane.set_secret("llama-key", "sk-model").await;
+    controlplane.set_secret("other", "sk-other").await;
+    let node = controlplane.join().await;
+    let leased = node.credentials().await;
+    assert_eq!(leased.generation, node.snapshot().await.0.credentials_generation);
+    assert_eq!(leased.credentials.len(), 1);
+    assert_eq!(leased.credentials[0].name, "llama-key");
+    assert_eq!(leased.credentials[0].value, "sk-model");
+}
+
+#[tokio::test]
+async fn what_a_node_says_of_itself_is_shown() {
+    let controlplane = TestControlplane::start().await;
+    let node = controlplane.join().await;
+    assert_eq!(node.post("status", &status()).await, StatusCode::NO_CONTENT);
+    assert_eq!(node.post("status", &json!({"cores": 1})).await, StatusCode::BAD_REQUEST);
+    let (_, nodes) = controlplane.call(Method::GET, "/api/v1/nodes", &Value::Null).await;
+    let row = &nodes[0];
+    assert_eq!((&row["name"], &row["connected"]), (&json!("host-1"), &json!(true)));
+    assert_eq!(row["cores"], status()["cores"]);
+    assert_eq!(row["position"], json!({"epoch": 1, "version": 1, "revision": 1}));
+    assert_eq!(row["upstreams"], status()["upstreams"]);
+    assert_eq!(row["refused"], "a lower version");
+    drop(node);
+    eventually("the node is gone", || async { !is_connected(&controlplane).await }).await;
+}
+
+#[tokio::test]
+async fn a_node_and_its_snapshot_survive_a_restart() {
+    let mut controlplane = TestControlplane::start().await;
+    controlplane.apply(POLICY).await;
+    controlplane.set_secret("llama-key", "sk-model").await;
+    let mut node = controlplane.join().await;
+    let before = node.snapshot().await;
+    controlplane.restart().await;
+    node.file.url = controlplane.server.as_ref().unwrap().nodes_url().to_owned();
+    assert_eq!(node.snapshot().await, before);
+    assert_eq!(node.credentials().await.credentials[0].value, "sk-model");
+}
