@@ -1,0 +1,190 @@
+//! The start of `penstock dev`, step by step.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use penstock_config::documents::Source;
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+use zeroize::Zeroizing;
+
+use crate::access::Credential;
+use crate::client::Client;
+use crate::commands::apply;
+use crate::development::addresses::{self, Addresses};
+use crate::development::plane::Plane;
+use crate::development::secrets::Secrets;
+use crate::development::settings::{self, SettingsFiles};
+use crate::development::{orphans, provider};
+use crate::failure::{Exit, Failure};
+use crate::signer::Signer;
+use crate::state::{Record, State};
+use crate::{enforcement, output, private_files, sources};
+
+/// How long the control plane may take to trust the development issuer after it is ready.
+const TRUST_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long the data plane may take to enforce what `--apply` published.
+const ENFORCE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What was asked for.
+pub(crate) struct Wish {
+    /// Where the gateway shall listen.
+    pub(crate) listen: Option<SocketAddr>,
+    /// Documents to put in force.
+    pub(crate) apply: Vec<PathBuf>,
+}
+
+/// Both planes, not started yet, and all that they need.
+pub(crate) struct Development {
+    /// The state, held by a lock.
+    pub(crate) state: State,
+    /// What `dev.json` says.
+    pub(crate) record: Record,
+    /// The control plane.
+    pub(crate) controlplane: Plane,
+    /// The data plane.
+    pub(crate) dataplane: Plane,
+    /// What the control plane is told on standard input at every start.
+    pub(crate) secrets: Zeroizing<Vec<u8>>,
+    sources: Vec<Source>,
+    _lock: fs::File,
+}
+
+impl Development {
+    /// Makes the state if it is missing, chooses addresses, serves the issuer, writes settings.
+    pub(crate) async fn prepare(state: State, wish: &Wish) -> Result<Self, Failure> {
+        let secrets = Secrets::of_environment(std::env::vars_os())?.line();
+        let sources = sources::read(&wish.apply)?;
+        state.make()?;
+        let lock = state.lock()?;
+        let mut record = state.record()?.unwrap_or_default();
+        orphans::wait(&state, &record).await?;
+        serve_issuer(&state, &mut record)?;
+        let addresses = Addresses::choose(wish.listen, &record)?;
+        record.gateway = format!("http://{}", addresses.gateway);
+        record.operations = format!("http://{}", addresses.operations);
+        record.api = format!("http://{}", addresses.api);
+        record.nodes = format!("https://{}", addresses.nodes);
+        // From here on the issuer's URL stands in documents in force: a crash may not lose it.
+        state.write_record(&record)?;
+        let SettingsFiles { controlplane, dataplane } =
+            settings::write(&state, &addresses, &record.issuer)?;
+        Ok(Self {
+            controlplane: plane("controlplane", &state, &controlplane)?,
+            dataplane: plane("dataplane", &state, &dataplane)?,
+            state,
+            record,
+            secrets,
+            sources,
+            _lock: lock,
+        })
+    }
+
+    /// Starts both planes and puts the documents of `--apply` in force on both.
+    pub(crate) async fn start(&mut self) -> Result<(), Failure> {
+        let ready = self.controlplane.start(&self.secrets).await?;
+        self.record.api = said(&ready, "api").unwrap_or_else(|| self.record.api.clone());
+        self.record.nodes = said(&ready, "nodes").unwrap_or_else(|| self.record.nodes.clone());
+        let credential = Credential::Minted(self.state.signer(&self.record.issuer)?);
+        let client = Client::new(&self.record.api, credential)?;
+        until_trusted(&client).await?;
+        self.join(&client).await?;
+        let ready = self.dataplane.start(b"").await?;
+        let address = |field| said(&ready, field).map(|address| format!("http://{address}"));
+        self.record.gateway = address("listen").unwrap_or_else(|| self.record.gateway.clone());
+        self.record.operations =
+            address("operations").unwrap_or_else(|| self.record.operations.clone());
+        self.record.joined = Some(self.record.nodes.clone());
+        let _ = fs::remove_file(self.state.join_file());
+        self.record.pids.controlplane = self.controlplane.pid();
+        self.record.pids.dataplane = self.dataplane.pid();
+        self.state.write_record(&self.record)?;
+        self.publish(&client).await
+    }
+
+    /// Ends both planes.
+    pub(crate) async fn stop(&mut self) {
+        tokio::join!(self.dataplane.stop(), self.controlplane.stop());
+    }
+
+    /// Lets the data plane join, unless it has joined at this address already.
+    async fn join(&mut self, client: &Client) -> Result<(), Failure> {
+        if self.record.joined.as_ref() == Some(&self.record.nodes) {
+            return Ok(());
+        }
+        if self.record.joined.take().is_some() {
+            // The address that it joined at is taken by another program now.
+            self.forget_node()?;
+        }
+        let file = client.post("/api/v1/nodes/join-files", None).await?;
+        private_files::write(&self.state.join_file(), file.to_string().as_bytes())
+    }
+
+    /// Empties the data plane's state, except for the access log, so that it joins anew.
+    fn forget_node(&self) -> Result<(), Failure> {
+        let folder = self.state.dataplane();
+        let access_log = self.state.access_log();
+        let aside = self.state.folder().join("access.jsonl.kept");
+        let cannot = |error: std::io::Error| private_files::cannot("emptied", &folder, &error);
+        let kept = access_log.exists();
+        if kept {
+            fs::rename(&access_log, &aside).map_err(cannot)?;
+        }
+        fs::remove_dir_all(&folder).map_err(cannot)?;
+        self.state.make()?;
+        if kept {
+            fs::rename(&aside, &access_log).map_err(cannot)?;
+        }
+        Ok(())
+    }
+
+    async fn publish(&self, client: &Client) -> Result<(), Failure> {
+        if self.sources.is_empty() {
+            return Ok(());
+        }
+        let applied = apply::publish(client, &self.sources).await?;
+        for warning in &applied.warnings {
+            output::talk(&format!("warning: {warning}"));
+        }
+        enforcement::wait(client, applied.version, ENFORCE_TIMEOUT).await.map(drop)
+    }
+}
+
+/// Serves the issuer, at the address that it always had.
+fn serve_issuer(state: &State, record: &mut Record) -> Result<(), Failure> {
+    let listener = addresses::bind_provider(&record.issuer)?;
+    let address = listener
+        .local_addr()
+        .map_err(|error| Failure::machine(format!("the development provider: {error}")))?;
+    record.issuer = format!("http://{address}");
+    let signer: Signer = state.signer(&record.issuer)?;
+    record.key = signer.key_id();
+    provider::serve(listener, &signer)
+}
+
+fn plane(name: &'static str, state: &State, settings: &std::path::Path) -> Result<Plane, Failure> {
+    let log = state.folder().join(format!("{name}.log"));
+    // A log tells of one run.
+    private_files::write(&log, b"")?;
+    Plane::new(name, settings, &log)
+}
+
+/// Waits until the control plane has fetched the issuer's key and accepts its administrator.
+async fn until_trusted(client: &Client) -> Result<(), Failure> {
+    let began = Instant::now();
+    loop {
+        match client.get("/api/v1/nodes").await {
+            Ok(_) => return Ok(()),
+            Err(failure) if failure.exit != Exit::Denied || began.elapsed() > TRUST_TIMEOUT => {
+                return Err(failure);
+            }
+            Err(_) => sleep(Duration::from_millis(50)).await,
+        }
+    }
+}
+
+fn said(ready: &Value, field: &str) -> Option<String> {
+    ready.get(field)?.as_str().map(str::to_owned)
+}
