@@ -1,0 +1,32 @@
+// Finds the provider's package outside the clone, and makes signing keys.
+
+import { generateKeyPair, randomUUID } from "node:crypto";
+import { createRequire } from "node:module";
+import { pathToFileURL } from "node:url";
+import { promisify } from "node:util";
+
+// Where each algorithm's keys come from: arguments of node's generateKeyPair.
+const ALGORITHMS = {
+  ES256: ["ec", { namedCurve: "P-256" }],
+  EdDSA: ["ed25519", {}],
+  PS256: ["rsa", { modulusLength: 2048 }],
+  RS256: ["rsa", { modulusLength: 2048 }],
+};
+
+// A private key as a JWK with an id of its own.
+export async function newKey(algorithm) {
+  if (!Object.hasOwn(ALGORITHMS, algorithm)) throw new Error(`no algorithm ${algorithm}`);
+  const { privateKey } = await promisify(generateKeyPair)(...ALGORITHMS[algorithm]);
+  const jwk = privateKey.export({ format: "jwk" });
+  return { ...jwk, kid: randomUUID(), use: "sig", alg: algorithm };
+}
+
+// The provider's class from `modules` (a node_modules folder), or as node finds it. Its notices go
+// to stderr: stdout belongs to the answers.
+export async function loadProvider(modules) {
+  console.log = console.error;
+  console.info = console.error;
+  if (!modules) return (await import("oidc-provider")).default;
+  const require = createRequire(`${modules}/`);
+  return (await import(pathToFileURL(require.resolve("oidc-provider")))).default;
+}
