@@ -162,9 +162,8 @@ fn classify(c: &mut Criterion) {
     group.bench_function("target", |b| b.iter(|| Target::parse(black_box(raw))));
     for kilobytes in [1, 64, 1_024] {
         let prompt = "some words and \\\"quotes\\\" of a prompt. ".repeat(kilobytes * 27);
-        let body = format!(
-            r#"{{"model":"llama-3","messages":[{{"role":"user","content":"{prompt}"}}],"stream":true}}"#
-        );
+        let body =
+            format!(r#"{{"model":"llama-3","stream":true,"messages":[{{"content":"{prompt}"}}]}}"#);
         let target = Target::parse(raw).expect("a good target");
         group.bench_function(BenchmarkId::new("chat_kilobytes", kilobytes), |b| {
             let scratch = || {

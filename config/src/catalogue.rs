@@ -2,9 +2,9 @@
 //! server and version below `config/catalogue/`. No row: `unknown`, denied.
 //!
 //! A row is a method, a path template, conditions on query and body, operations, their risk, and
-//! where the model's name stands. Of the rows of one method and path the first whose conditions hold
-//! counts, and lines that follow it add operations under conditions of their own: a request can be
-//! several operations at once.
+//! where the model's name stands. Of the rows of one method and path the first whose conditions
+//! hold counts, and lines that follow it add operations under conditions of their own: a request
+//! can be several operations at once.
 
 mod operations;
 mod resolve;

@@ -1,10 +1,11 @@
-//! Pure evaluation: every matching rule counts, deny over allow over nothing, and nothing is denied.
+//! Pure evaluation: every matching rule counts, deny over allow over nothing, and nothing is
+//! denied.
 //!
 //! A rule matches a request when its subjects, connections, operations and models do:
 //!
 //! - *Operations.* A request can be several at once. A deny rule matches when it names any of them;
-//!   each of them needs an allow rule, not necessarily the same one. In an allow rule a glob reaches
-//!   neither `unknown` nor an operation whose risk in this request is critical (see
+//!   each of them needs an allow rule, not necessarily the same one. In an allow rule a glob
+//!   reaches neither `unknown` nor an operation whose risk in this request is critical (see
 //!   [`Classified::operation_risks`]): such a one must be named.
 //! - *Models.* An allow rule matches when all models of the request match, and a request that names
 //!   none only with `*`. A deny rule matches when any model matches, also by another spelling that
@@ -143,8 +144,8 @@ impl Policy {
         SubjectRules { serial: self.serial, rules: self.subjects.rules(identity) }
     }
 
-    /// Whether some allow rule names the identity on this connection; otherwise it is answered as an
-    /// unknown one.
+    /// Whether some allow rule names the identity on this connection; otherwise it is answered as
+    /// an unknown one.
     pub fn visible(&self, subject: &SubjectRules, connection: ConnectionIndex) -> bool {
         self.scope(subject, connection).is_some_and(|(_, scope)| {
             intersection([scope.subject, scope.connection], [Some(&self.allow), None])

@@ -296,8 +296,8 @@ pub fn parse(sources: &[Source]) -> Result<Vec<Placed>, Vec<Diagnostic>> {
 /// reported as `<in force>`.
 ///
 /// # Errors
-/// Every problem. Warnings come back in `Ok`: a connection without `version`, a glob of an allow rule
-/// that covers operations of critical risk, which it never reaches.
+/// Every problem. Warnings come back in `Ok`: a connection without `version`, a glob of an allow
+/// rule that covers operations of critical risk, which it never reaches.
 pub fn check_references(
     set: &[Document],
     sources: &[Source],

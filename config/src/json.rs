@@ -3,8 +3,8 @@
 //!
 //! Stricter than the grammar of RFC 8259 in three more points: a number beyond the range of a
 //! double (`1e999999`), a lone surrogate (`"\ud800"`) and a byte order mark are refused, because
-//! servers differ on them. Parsing takes memory for its own time only, about 20 bytes a byte of body
-//! in the worst case (`[0,0,…`), a fraction of the body for prompts.
+//! servers differ on them. Parsing takes memory for its own time only, about 20 bytes a byte of
+//! body in the worst case (`[0,0,…`), a fraction of the body for prompts.
 
 mod duration;
 #[cfg(test)]
@@ -151,8 +151,8 @@ impl Body {
     }
 }
 
-/// Whether a text may be a model's name: at most [`NAME_BYTES_MAX`] bytes, no control characters, and
-/// no blanks at its ends, which some servers trim.
+/// Whether a text may be a model's name: at most [`NAME_BYTES_MAX`] bytes, no control characters,
+/// and no blanks at its ends, which some servers trim.
 pub(crate) fn is_name(text: &str) -> bool {
     text.len() <= NAME_BYTES_MAX && text.trim() == text && !text.chars().any(char::is_control)
 }

@@ -124,8 +124,8 @@ impl Target {
         &self.forwarded
     }
 
-    /// The query's parameters, decoded, in order. A parameter without `=` has an empty value; `+` is
-    /// a space; `;` separates nothing.
+    /// The query's parameters, decoded, in order. A parameter without `=` has an empty value; `+`
+    /// is a space; `;` separates nothing.
     pub fn parameters(&self) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
         let pairs = self.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
         pairs.filter_map(|pair| {

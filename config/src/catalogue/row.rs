@@ -1,4 +1,5 @@
-//! One row as it was written, in a server's table or by an operator, before it is put into an index.
+//! One row as it was written, in a server's table or by an operator, before it is put into an
+//! index.
 
 use super::spelling::Names;
 use super::template::Template;

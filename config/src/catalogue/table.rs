@@ -94,7 +94,8 @@ impl Table {
         Ok((Self { server, operator }, version))
     }
 
-    /// Rows for a method (HEAD reads as GET) and a path. `None`: no row, the operation is `unknown`.
+    /// Rows for a method (HEAD reads as GET) and a path. `None`: no row, the operation is
+    /// `unknown`.
     pub fn candidates(&self, method: &str, target: &Target) -> Option<Candidates<'_>> {
         let path = target.decoded_path();
         let group = self.group(method, path);

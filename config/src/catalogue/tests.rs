@@ -66,6 +66,27 @@ fn every_operation_has_its_own_name_and_is_found_by_it() {
 }
 
 #[test]
+fn code_theft_outage_and_identities_are_critical_by_default() {
+    let critical: Vec<&str> = Operation::all()
+        .filter(|operation| operation.default_risk() == Risk::Critical)
+        .map(Operation::name)
+        .collect();
+    let expected = [
+        "unknown",
+        "exec",
+        "fleet.write",
+        "identity.read",
+        "identity.write",
+        "lifecycle",
+        "secret.read",
+        "secret.write",
+        "weights.export",
+        "weights.import",
+    ];
+    assert_eq!(critical, expected);
+}
+
+#[test]
 fn every_server_table_is_sound() {
     for (version, text) in server_table_texts() {
         if let Err(problem) = Index::of_text(text) {

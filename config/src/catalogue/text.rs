@@ -9,9 +9,9 @@
 //!   ?       is(query:action,erase)
 //! ```
 //!
-//! Methods are joined by `,` and operations by `+`; `-` stands for no model. A line that begins with
-//! `?` is a condition of the row above it, one with `+` adds operations to that row where its own
-//! condition holds.
+//! Methods are joined by `,` and operations by `+`; `-` stands for no model. A line that begins
+//! with `?` is a condition of the row above it, one with `+` adds operations to that row where its
+//! own condition holds.
 //!
 //! A line `names ollama` says that from here on names of models are read as Ollama reads them.
 //!

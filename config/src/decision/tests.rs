@@ -202,6 +202,8 @@ fn unknown_must_be_named_to_be_allowed_and_not_to_be_denied() {
     for operations in [&["*"][..], &["unknown*"], &["u*"]] {
         assert_eq!(decide(&[allow("glob", operations)], &engineer(), &unknown), no_rule(0));
     }
+    let harmless = Classified { operation_risks: vec![Risk::None], ..unknown.clone() };
+    assert_eq!(decide(&[allow("glob", &["*"])], &engineer(), &harmless), no_rule(0));
     let name = allow("name", &["unknown"]);
     assert_eq!(decide(std::slice::from_ref(&name), &engineer(), &unknown), allowed_by("name"));
     let rules = [name, deny("no", &["*"])];
@@ -467,6 +469,28 @@ fn a_connection_is_visible_to_those_whom_an_allow_rule_names_there() {
     assert!(!visible("vllm-a", &engineer()), "a deny rule shows nothing");
     assert!(!visible("llama", &Identity::default()));
     assert_eq!(policy.connection("other"), None);
+}
+
+#[test]
+fn of_thousands_of_rules_the_one_that_matches_decides() {
+    let mut rules: Vec<Rule> = (0..9_000)
+        .map(|index| Rule {
+            subjects: vec![groups(&[&format!("team-{index}")])],
+            ..allow(&format!("rule-{index}"), &["infer.*"])
+        })
+        .collect();
+    let chat = request(&["infer.chat"], Some("m"));
+    let policy = compile(&rules);
+    let connection = policy.connection("llama").unwrap();
+    for index in [0, 63, 64, 4_095, 4_096, 8_191, 8_192, 8_999] {
+        let who = Identity { groups: vec![format!("team-{index}")], ..engineer() };
+        let subject = policy.subject_rules(&who);
+        let decision = policy.decide(&who, &subject, connection, &chat);
+        assert_eq!(decision, allowed_by(&format!("rule-{index}")));
+    }
+    rules.push(deny("last", &["infer.chat"]));
+    let who = Identity { groups: strings(&["team-5"]), ..engineer() };
+    assert_eq!(decide(&rules, &who, &chat), denied_by("last"));
 }
 
 #[test]

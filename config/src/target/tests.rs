@@ -174,7 +174,10 @@ proptest! {
 
     #[test]
     fn what_is_accepted_has_one_reading(
-        text in "/[a-c.%/;\\\\]{0,6}(/|%2[fFeE5]|\\.|[a-zA-Z0-9~+:@]|%[0-9a-fA-F]{2}|;|\\\\){0,20}(\\?[ -~]{0,12})?"
+        text in concat!(
+             "/[a-c.%/;\\\\]{0,6}",
+             "(/|%2[fFeE5]|\\.|[a-zA-Z0-9~+:@]|%[0-9a-fA-F]{2}|;|\\\\){0,20}(\\?[ -~]{0,12})?",
+         )
     ) {
         let Ok(target) = Target::parse(text.as_bytes()) else { return Ok(()) };
         let raw_path = text.split('?').next().unwrap();

@@ -52,8 +52,8 @@ pub(crate) enum Payload {
 /// Room that the parser wants behind the body.
 const SCRATCH_SPARE: usize = 64;
 
-/// A piece smaller than this is copied together with its neighbours: a body that comes in crumbs must
-/// not hold a block for each.
+/// A piece smaller than this is copied together with its neighbours: a body that comes in crumbs
+/// must not hold a block for each.
 const GATHER_BELOW: usize = BLOCK_BYTES / 8;
 
 /// Classifies an identified request.

@@ -61,8 +61,8 @@ pub(crate) enum Next {
     Abort,
 }
 
-/// How long a closing connection is read, and how much of it, so that the last answer is not lost to
-/// a reset.
+/// How long a closing connection is read, and how much of it, so that the last answer is not lost
+/// to a reset.
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 256 * 1024;
 

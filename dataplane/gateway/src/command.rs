@@ -22,8 +22,8 @@ use crate::sync::{Disk, join};
 /// the last good policy in its state directory.
 ///
 /// When it serves, it prints one JSON line: {"ready": true, "listen": ADDR, "operations": ADDR}.
-/// SIGTERM lets open exchanges finish, a second one cuts them; exit status 0. Status 78 says that the
-/// settings or the machine don't allow it to start.
+/// SIGTERM lets open exchanges finish, a second one cuts them; exit status 0. Status 78 says that
+/// the settings or the machine don't allow it to start.
 #[derive(Debug, Parser)]
 #[command(name = "penstock-dataplane", version)]
 struct Arguments {

@@ -1,5 +1,5 @@
-//! Counters of one core: written by that core alone with plain stores, read by the operations thread,
-//! which folds all cores.
+//! Counters of one core: written by that core alone with plain stores, read by the operations
+//! thread, which folds all cores.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -1,5 +1,5 @@
-//! What a node enforces: one snapshot compiled for lookup, with the credentials that it needs. Made on
-//! the sync thread, read by every core, immutable.
+//! What a node enforces: one snapshot compiled for lookup, with the credentials that it needs. Made
+//! on the sync thread, read by every core, immutable.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -85,7 +85,8 @@ pub(crate) enum CompileError {
 }
 
 impl Enforced {
-    /// Compiles a verified snapshot. Keys that don't pass are left out; the second value says which.
+    /// Compiles a verified snapshot. Keys that don't pass are left out; the second value says
+    /// which.
     ///
     /// # Errors
     /// A part that does not compile: the whole snapshot is refused.

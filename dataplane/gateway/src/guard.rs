@@ -1,6 +1,6 @@
-//! Waiting within limits. Every wait of an exchange goes through one [`Guard`]: it ends when the thing
-//! came, when its deadline passed, or when the exchange was cancelled, also in the middle of a send.
-//! One timer a connection is kept and moved, so that a wait costs no timer of its own.
+//! Waiting within limits. Every wait of an exchange goes through one [`Guard`]: it ends when the
+//! thing came, when its deadline passed, or when the exchange was cancelled, also in the middle of
+//! a send. One timer a connection is kept and moved, so that a wait costs no timer of its own.
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};

@@ -1,5 +1,5 @@
-//! Inject: the head that goes up is written anew from parsed values, with the model's own credential
-//! in place of the caller's.
+//! Inject: the head that goes up is written anew from parsed values, with the model's own
+//! credential in place of the caller's.
 
 use std::rc::Rc;
 use std::time::Duration;

@@ -80,8 +80,8 @@ impl<R: Receiver> Input<R> {
         &mut self.receiver
     }
 
-    /// Reads one head: `parse` says how long it is once it is whole. It is parsed where it arrived; a
-    /// head that comes in pieces is gathered in one block.
+    /// Reads one head: `parse` says how long it is once it is whole. It is parsed where it arrived;
+    /// a head that comes in pieces is gathered in one block.
     pub(crate) async fn head<E>(
         &mut self,
         pool: &Pool,

@@ -1,6 +1,6 @@
-//! The gateway: from accepted streams to recorded exchanges. In: connections of callers, snapshots and
-//! credentials from the control plane. Out: decided, injected, relayed and logged exchanges. Never: a
-//! request that no rule allows, a credential on disk, a byte that was not understood.
+//! The gateway: from accepted streams to recorded exchanges. In: connections of callers, snapshots
+//! and credentials from the control plane. Out: decided, injected, relayed and logged exchanges.
+//! Never: a request that no rule allows, a credential on disk, a byte that was not understood.
 
 mod accept;
 mod access_log;

@@ -128,7 +128,8 @@ async fn metrics(State(views): State<Views>) -> Response {
 
 type Getter = fn(&Counters) -> &Count;
 
-/// Counters of all cores as metric families, made anew for each scrape: cores share nothing with it.
+/// Counters of all cores as metric families, made anew for each scrape: cores share nothing with
+/// it.
 fn gather(views: &Views) -> prometheus::Result<Vec<MetricFamily>> {
     let registry = Registry::new();
     let ended =

@@ -3,8 +3,8 @@
 //!
 //! `Request -> Identified -> Classified -> Permit -> Outbound -> Conversation -> relayed`
 //!
-//! Every way out is one [`Ending`]; `conclude` says it to the caller and to the record. Masking will
-//! stand in `relay`, holds between `decide` and `inject`, recordings in `conclude`.
+//! Every way out is one [`Ending`]; `conclude` says it to the caller and to the record. Masking
+//! will stand in `relay`, holds between `decide` and `inject`, recordings in `conclude`.
 
 use std::rc::Rc;
 

@@ -1,5 +1,5 @@
-//! Kept connections to upstreams, one set a core and address. A connection comes back only after the
-//! whole answer came, the whole request was sent, and no byte beyond the answer has come; what
+//! Kept connections to upstreams, one set a core and address. A connection comes back only after
+//! the whole answer came, the whole request was sent, and no byte beyond the answer has come; what
 //! happens to it while it is idle closes it.
 
 use std::cell::RefCell;

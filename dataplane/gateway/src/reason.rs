@@ -1,5 +1,5 @@
-//! Why an exchange ended as it did: one exhaustive enum that feeds the status, the body, the metric's
-//! label and the access log.
+//! Why an exchange ended as it did: one exhaustive enum that feeds the status, the body, the
+//! metric's label and the access log.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -211,8 +211,8 @@ impl Reason {
         }
     }
 
-    /// Whether the caller's connection can't go on after this answer: what was not understood is not
-    /// read any further.
+    /// Whether the caller's connection can't go on after this answer: what was not understood is
+    /// not read any further.
     pub(crate) fn closes(&self) -> bool {
         match self {
             Self::Ambiguous(_)

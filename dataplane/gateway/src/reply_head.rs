@@ -80,7 +80,8 @@ fn kind(reply: &ResponseHead, head: &[u8]) -> Option<StreamKind> {
     }
 }
 
-/// A `location` on the upstream's own authority, under the connection's prefix; any other ends in 502.
+/// A `location` on the upstream's own authority, under the connection's prefix; any other ends in
+/// 502.
 fn location<N: Network>(
     link: &Downlink<'_, N>,
     reply: &ResponseHead,

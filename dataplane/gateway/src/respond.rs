@@ -121,7 +121,8 @@ fn drain<N: Network>(client: &mut Client<N>) {
 }
 
 /// Ends an answer that is under way. A stream of events gets an error event in its protocol's form,
-/// its last chunk, and a close; anything else is dropped, so that a part is never taken for the whole.
+/// its last chunk, and a close; anything else is dropped, so that a part is never taken for the
+/// whole.
 pub(crate) async fn cut<N: Network>(
     core: &Core<N>,
     client: &mut Client<N>,

@@ -56,8 +56,8 @@ impl Shape {
         value.to_string().into_bytes()
     }
 
-    /// An error event of a stream that is cut. `within`: part of another event was sent, so that one
-    /// is ended first.
+    /// An error event of a stream that is cut. `within`: part of another event was sent, so that
+    /// one is ended first.
     pub(crate) fn event(
         self,
         kind: StreamKind,

@@ -1,6 +1,6 @@
 //! Sync: a thread of its own that talks to the control plane. It joins, keeps a long poll for
-//! snapshots open, verifies and compiles what comes, publishes it with one pointer store, tells every
-//! core, and says what each enforces. Nothing of it runs on a reactor.
+//! snapshots open, verifies and compiles what comes, publishes it with one pointer store, tells
+//! every core, and says what each enforces. Nothing of it runs on a reactor.
 
 mod control;
 mod disk;

@@ -48,7 +48,8 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// Reads a body and the schedule of its answer: the flags', changed by the header, then by the body.
+/// Reads a body and the schedule of its answer: the flags', changed by the header, then by the
+/// body.
 pub(crate) fn read<T: DeserializeOwned>(
     served: &Served,
     headers: &HeaderMap,

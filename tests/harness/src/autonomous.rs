@@ -245,6 +245,7 @@ fn stream_events(mut stream: &TcpStream, shared: &Shared, model: &str) -> io::Re
         });
         chunk(stream, &format!("data: {event}\n\n"))?;
         if gap_ms > 0 {
+            // tidy: the pace of a stream is part of the scripted upstream
             std::thread::sleep(Duration::from_millis(gap_ms));
         }
     }

@@ -68,6 +68,7 @@ impl RawClient {
     pub fn send_split(&mut self, bytes: &[u8], offsets: &[usize]) {
         for piece in pieces(bytes, offsets) {
             self.send(piece);
+            // tidy: pieces must arrive apart, as the probes demand
             std::thread::sleep(PIECE_PAUSE);
         }
     }

@@ -304,6 +304,7 @@ impl Connection {
                 (&*self.stream).write_all(&bytes)
             }
             Step::Pause(pause) => {
+                // tidy: a pause is a step of the script
                 std::thread::sleep(pause);
                 Ok(())
             }

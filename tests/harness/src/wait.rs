@@ -15,6 +15,7 @@ pub fn wait_until(deadline: Instant, mut condition: impl FnMut() -> bool) -> boo
         if Instant::now() >= deadline {
             return false;
         }
+        // tidy: the pause between two looks at a condition
         std::thread::sleep(INTERVAL);
     }
 }

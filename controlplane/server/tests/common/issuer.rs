@@ -119,6 +119,7 @@ async fn answer(
         Some(Script::Trickle) => {
             let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n").await;
             while stream.write_all(b" ").await.is_ok() {
+                // tidy: the pace of a server that trickles is what is tested
                 tokio::time::sleep(std::time::Duration::from_millis(5)).await;
             }
         }

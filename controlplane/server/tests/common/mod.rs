@@ -82,6 +82,7 @@ pub(crate) fn options(folder: &Path, issuer: &str) -> Options {
 pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
     let wait = async {
         while !holds().await {
+            // tidy: the pause between two looks at a condition
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };

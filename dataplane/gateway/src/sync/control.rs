@@ -87,7 +87,8 @@ impl Control {
         json(response).await
     }
 
-    /// Waits for a snapshot newer than `have`; `None`: there is none, and what is there was confirmed.
+    /// Waits for a snapshot newer than `have`; `None`: there is none, and what is there was
+    /// confirmed.
     pub(crate) async fn snapshot(&self, have: Position) -> Result<Option<Vec<u8>>, ControlError> {
         let wait_ms = WAIT.as_millis();
         let Position { epoch, version, revision } = have;

@@ -93,8 +93,8 @@ impl Disk {
     /// How far the node had come.
     ///
     /// # Errors
-    /// The file can't be read or is not what it should be: a node that can't tell how far it was does
-    /// not start over.
+    /// The file can't be read or is not what it should be: a node that can't tell how far it was
+    /// does not start over.
     pub(crate) fn progress(&self) -> io::Result<Progress> {
         Ok(self.read_json(PROGRESS)?.unwrap_or_default())
     }

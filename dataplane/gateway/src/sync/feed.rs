@@ -314,8 +314,8 @@ impl Feed {
 
     fn keep(&mut self, signed: &[u8]) {
         self.progress.confirmed_ms = now_ms();
-        // The position first: a crash in between leaves a node that waits for its control plane, not
-        // one that goes back.
+        // The position first: a crash in between leaves a node that waits for its control plane,
+        // not one that goes back.
         self.keep_progress();
         if let Err(error) = self.disk.keep_snapshot(signed) {
             tell(&format!("the snapshot can't be kept on disk: {error}"));

@@ -24,7 +24,7 @@ pub(crate) struct Joined {
 pub(crate) enum JoinError {
     /// Not joined yet, and no file to join with.
     #[error(
-        "this node has not joined a cluster: set `join_file` to a file made by `penstock nodes join-file`"
+        "this node has not joined a cluster: set `join_file` to what `penstock nodes join-file` makes"
     )]
     NoFile,
     /// The state can't be used.

@@ -4,8 +4,8 @@ use penstock_reactor::memory::Link;
 
 use super::stage::{Answer, MODEL_KEY, Stage, chat, get, post};
 
-const WHOLE: &[u8] =
-    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\nSet-Cookie: a=b\r\n\r\n{}";
+const WHOLE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\
+      Set-Cookie: a=b\r\n\r\n{}";
 
 /// Sends a request, plays the model server with one answer; what the server got and the caller got.
 fn through(stage: &mut Stage, request: &str, answer: &[u8]) -> (String, Answer) {

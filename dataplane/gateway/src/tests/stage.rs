@@ -1,4 +1,5 @@
-//! A core on the in-memory network, with a policy, an issuer, and a model server that the test plays.
+//! A core on the in-memory network, with a policy, an issuer, and a model server that the test
+//! plays.
 
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -187,7 +188,8 @@ impl Stage {
         self.upstream.try_accept().is_some()
     }
 
-    /// What a caller gets for raw bytes, to the end of its connection; the model server is not there.
+    /// What a caller gets for raw bytes, to the end of its connection; the model server is not
+    /// there.
     pub(crate) fn refusal(&mut self, request: &[u8]) -> Answer {
         let mut caller = self.caller(Link::default());
         let request = request.to_vec();
