@@ -43,7 +43,7 @@ pub(crate) struct Counters {
     pub(crate) tokens_cached: Count,
     pub(crate) upstream_connects: Count,
     pub(crate) upstream_reuses: Count,
-    pub(crate) upstream_poisoned: Count,
+    pub(crate) upstream_stirred: Count,
     pub(crate) bytes_down: Count,
     pub(crate) bytes_up: Count,
     pub(crate) log_dropped: Count,

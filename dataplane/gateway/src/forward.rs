@@ -128,11 +128,11 @@ fn reuse<N: Network>(
     core: &Core<N>,
     address: std::net::SocketAddr,
 ) -> Option<UpstreamConnection<N>> {
-    let (kept, poisoned) = match core.pool.take(address) {
-        Taken::Kept(connection, poisoned) => (Some(connection), poisoned),
-        Taken::None(poisoned) => (None, poisoned),
+    let (kept, stirred) = match core.pool.take(address) {
+        Taken::Kept(connection, stirred) => (Some(connection), stirred),
+        Taken::None(stirred) => (None, stirred),
     };
-    core.counters.upstream_poisoned.add(poisoned);
+    core.counters.upstream_stirred.add(stirred);
     if kept.is_some() {
         core.counters.upstream_reuses.add(1);
     }

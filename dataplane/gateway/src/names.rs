@@ -18,8 +18,9 @@ pub(crate) const TOKENS_CACHED: &str = "penstock_identify_tokens_cached_total";
 pub(crate) const UPSTREAM_CONNECTS: &str = "penstock_upstream_connects_total";
 /// Requests that went over a kept upstream connection.
 pub(crate) const UPSTREAM_REUSES: &str = "penstock_upstream_reuses_total";
-/// Idle upstream connections that were closed because bytes came on them.
-pub(crate) const UPSTREAM_POISONED: &str = "penstock_upstream_poisoned_total";
+/// Kept upstream connections that were not quiet any more when they were to be used: closed by the
+/// model server, or with bytes on them that nobody asked for.
+pub(crate) const UPSTREAM_STIRRED: &str = "penstock_upstream_stirred_total";
 /// Bytes of bodies relayed to callers.
 pub(crate) const BYTES_DOWN: &str = "penstock_relay_down_bytes_total";
 /// Bytes of bodies relayed to model servers.

@@ -146,7 +146,7 @@ fn gather(views: &Views) -> prometheus::Result<Vec<MetricFamily>> {
         (names::TOKENS_CACHED, |core| &core.tokens_cached),
         (names::UPSTREAM_CONNECTS, |core| &core.upstream_connects),
         (names::UPSTREAM_REUSES, |core| &core.upstream_reuses),
-        (names::UPSTREAM_POISONED, |core| &core.upstream_poisoned),
+        (names::UPSTREAM_STIRRED, |core| &core.upstream_stirred),
         (names::BYTES_DOWN, |core| &core.bytes_down),
         (names::BYTES_UP, |core| &core.bytes_up),
         (names::LOG_DROPPED, |core| &core.log_dropped),

@@ -5,10 +5,9 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use penstock_reactor::network::{Network, NetworkError, Received, Receiver, Stream};
+use penstock_reactor::network::{Network, NetworkError, Receiver, Stream};
 
 use crate::input::Input;
 use crate::output::Output;
@@ -43,9 +42,9 @@ const IDLE_MAX: Duration = Duration::from_secs(4);
 
 /// What taking a kept connection came to.
 pub(crate) enum Taken<N: Network> {
-    /// One that is open and silent; how many were found poisoned on the way.
+    /// One that is open and silent; how many were found closed, or with bytes on them, on the way.
     Kept(UpstreamConnection<N>, u64),
-    /// None; how many were found poisoned on the way.
+    /// None; how many were found closed, or with bytes on them, on the way.
     None(u64),
 }
 
@@ -58,24 +57,20 @@ impl<N: Network> Pool<N> {
     /// A kept connection to that address: the one used last, if it is still open and silent.
     pub(crate) fn take(&self, address: SocketAddr) -> Taken<N> {
         let now = self.network.now();
-        let mut poisoned = 0;
+        let mut stirred = 0;
         let mut idle = self.idle.borrow_mut();
         let Some(kept) = idle.get_mut(&address) else { return Taken::None(0) };
         while let Some(mut candidate) = kept.pop() {
             if now.saturating_sub(candidate.since) > IDLE_MAX {
                 continue;
             }
-            let mut cx = Context::from_waker(Waker::noop());
-            match candidate.connection.input.receiver().poll_receive(&mut cx) {
-                Poll::Pending => {
-                    candidate.connection.reused = true;
-                    return Taken::Kept(candidate.connection, poisoned);
-                }
-                Poll::Ready(Ok(Received::Data(_))) => poisoned += 1,
-                Poll::Ready(Ok(Received::End) | Err(_)) => {}
+            if candidate.connection.input.receiver().is_quiet() {
+                candidate.connection.reused = true;
+                return Taken::Kept(candidate.connection, stirred);
             }
+            stirred += 1;
         }
-        Taken::None(poisoned)
+        Taken::None(stirred)
     }
 
     /// Opens a connection.

@@ -310,3 +310,30 @@ pub(crate) async fn sleeping_takes_its_time_and_keeps_the_order<N: Network>(
     assert_eq!(*order.borrow(), [10, 20, 30]);
     assert!(network.wall() > Duration::from_secs(1_700_000_000));
 }
+
+pub(crate) async fn a_connection_is_quiet_until_something_comes_or_it_ends<N: Network>(
+    network: N,
+    left: N::Stream,
+    right: N::Stream,
+) {
+    let ((_left_receiver, mut left_sender), (mut right_receiver, _right_sender)) =
+        (left.split(), right.split());
+    assert!(right_receiver.is_quiet());
+    send(&mut left_sender, &[b"x"]).await.unwrap();
+    until_stirred(&network, &mut right_receiver).await;
+    assert_eq!(receive_exactly(&mut right_receiver, 1).await, b"x", "asking took nothing");
+    assert!(right_receiver.is_quiet());
+    left_sender.finish();
+    until_stirred(&network, &mut right_receiver).await;
+}
+
+/// What was sent may still be on its way: asks again for a while.
+async fn until_stirred<N: Network>(network: &N, receiver: &mut impl Receiver) {
+    for _ in 0..1_000 {
+        if !receiver.is_quiet() {
+            return;
+        }
+        network.sleep(Duration::from_millis(1)).await;
+    }
+    panic!("what was sent never came");
+}

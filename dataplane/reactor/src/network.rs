@@ -80,6 +80,10 @@ pub trait Receiver: 'static {
     /// held.
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Received, NetworkError>>;
 
+    /// Whether nothing has come and the peer has not ended its side, asked at once and without taking
+    /// anything: what a kept connection must be before it is used again.
+    fn is_quiet(&mut self) -> bool;
+
     /// [`Self::poll_receive`] as a future; dropping it loses nothing.
     fn receive(&mut self) -> impl Future<Output = Result<Received, NetworkError>> {
         std::future::poll_fn(|cx| self.poll_receive(cx))

@@ -6,6 +6,7 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd};
 use std::pin::Pin;
@@ -286,6 +287,18 @@ impl Receiver for SocketReceiver {
         }
         block.advance(count);
         Poll::Ready(Ok(Received::Data(block.freeze())))
+    }
+
+    fn is_quiet(&mut self) -> bool {
+        if self.ended || self.socket.aborted.get() {
+            return false;
+        }
+        let mut byte = [MaybeUninit::uninit()];
+        let descriptor = self.socket.descriptor();
+        let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
+        SockRef::from(&descriptor)
+            .recv_with_flags(&mut byte, flags)
+            .is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 }
 

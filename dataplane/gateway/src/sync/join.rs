@@ -23,9 +23,7 @@ pub(crate) struct Joined {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum JoinError {
     /// Not joined yet, and no file to join with.
-    #[error(
-        "this node has not joined a cluster: set `join_file` to what `penstock nodes join-file` makes"
-    )]
+    #[error("this node has not joined: set `join_file` to what `penstock nodes join-file` makes")]
     NoFile,
     /// The state can't be used.
     #[error("the state directory can't be used: {0}")]

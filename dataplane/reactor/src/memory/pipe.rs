@@ -241,6 +241,12 @@ impl Pipe {
         completion.map_or(Poll::Pending, Poll::Ready)
     }
 
+    /// Whether nothing waits to be received.
+    pub(super) fn is_quiet(&self) -> bool {
+        let state = self.state();
+        state.completed.is_empty() && state.completing.is_none() && !state.has_something()
+    }
+
     /// Everything that has arrived, for a test; empty at the end.
     pub(super) fn poll_read(&self, cx: &mut Context<'_>) -> Poll<Result<Vec<u8>, NetworkError>> {
         let mut state = self.state();

@@ -55,6 +55,10 @@ impl Receiver for MemoryReceiver {
         }
         self.end.incoming.poll_receive(cx, &self.pool)
     }
+
+    fn is_quiet(&mut self) -> bool {
+        !self.end.aborted.get() && self.end.incoming.is_quiet()
+    }
 }
 
 impl Drop for MemoryReceiver {

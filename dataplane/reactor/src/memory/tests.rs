@@ -33,6 +33,7 @@ conformance_tests!(in_memory:
     an_end_is_told_on_every_call_and_the_other_direction_goes_on,
     a_dropped_receive_loses_nothing,
     a_stream_closes_when_both_halves_are_dropped,
+    a_connection_is_quiet_until_something_comes_or_it_ends,
     closing_with_bytes_unread_resets,
     sleeping_takes_its_time_and_keeps_the_order,
 );

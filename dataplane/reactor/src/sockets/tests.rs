@@ -51,6 +51,7 @@ conformance_tests!(with_a_pair:
     without_buffers_only_a_stream_that_has_bytes_is_told,
     a_dropped_receive_loses_nothing,
     a_stream_closes_when_both_halves_are_dropped,
+    a_connection_is_quiet_until_something_comes_or_it_ends,
     closing_with_bytes_unread_resets,
     sleeping_takes_its_time_and_keeps_the_order,
 );
