@@ -2,6 +2,7 @@
 //! read, and the published policy, which is swapped whole.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -17,6 +18,7 @@ use tokio::sync::mpsc;
 
 use crate::access_log::LogQueue;
 use crate::counters::Counters;
+use crate::endpoint::{Endpoints, Health};
 use crate::enforced::{CoreView, Published, PublishedAddresses};
 use crate::guard::Cancel;
 use crate::pool::Pool;
@@ -74,6 +76,15 @@ pub(crate) enum Report {
         /// The position.
         position: Position,
     },
+    /// An endpoint does well or badly from now on.
+    Endpoint {
+        /// Index of the core that says so.
+        core: usize,
+        /// `host:port`.
+        authority: String,
+        /// How it does.
+        health: Health,
+    },
     /// A token names a key that no issuer document's key set has.
     UnknownKey(UnknownKey),
 }
@@ -102,6 +113,8 @@ pub(crate) struct Core<N: Network> {
     pub(crate) counters: Arc<Counters>,
     /// Kept connections to upstreams.
     pub(crate) pool: Pool<N>,
+    /// How endpoints do.
+    pub(crate) endpoints: Endpoints,
     /// Exchanges that run.
     pub(crate) registry: Registry<OpenExchange>,
     /// Connections that wait for a request.
@@ -113,7 +126,8 @@ pub(crate) struct Core<N: Network> {
     /// Where reports to the sync thread go.
     pub(crate) reports: mpsc::Sender<Report>,
     in_force: RefCell<Option<InForce>>,
-    turn: Cell<usize>,
+    random: Cell<u64>,
+    told: RefCell<HashMap<String, Health>>,
 }
 
 /// Verified tokens kept a core.
@@ -139,13 +153,15 @@ impl<N: Network> Core<N> {
             node,
             seat,
             counters,
+            endpoints: Endpoints::default(),
             registry: Registry::new(),
             idle: Registry::new(),
             tokens: RefCell::new(TokenCache::new(TOKENS_MAX)),
             log,
             reports,
             in_force: RefCell::new(None),
-            turn: Cell::new(0),
+            random: Cell::new(seed()),
+            told: RefCell::new(HashMap::new()),
         }
     }
 
@@ -182,18 +198,23 @@ impl<N: Network> Core<N> {
         SessionId::new(random)
     }
 
-    /// Numbers that go round, to spread requests over endpoints.
-    pub(crate) fn next_turn(&self) -> usize {
-        let turn = self.turn.get();
-        self.turn.set(turn.wrapping_add(1));
-        turn
+    /// Two numbers to choose endpoints by: xorshift64 (Marsaglia 2003), seeded by the system.
+    /// Nothing secret rests on them.
+    pub(crate) fn choice(&self) -> [usize; 2] {
+        let mut word = self.random.get();
+        word ^= word << 13;
+        word ^= word >> 7;
+        word ^= word << 17;
+        self.random.set(word);
+        let half = |bits: u64| usize::try_from(bits & 0xffff_ffff).unwrap_or(0);
+        [half(word), half(word >> 32)]
     }
 
     /// Takes the published policy, forgets tokens verified under the old one, decides every open
     /// exchange again and cuts those that are now denied, then says that it is enforced.
     pub(crate) async fn refresh(&self) {
         let Some(enforced) = self.node.published.load_full() else { return };
-        let enforced: InForce = Rc::new(CoreView::new(enforced));
+        let enforced: InForce = Rc::new(CoreView::new(enforced, &self.endpoints));
         let position = enforced.position;
         *self.in_force.borrow_mut() = Some(Rc::clone(&enforced));
         self.tokens.borrow_mut().clear();
@@ -220,6 +241,24 @@ impl<N: Network> Core<N> {
         self.pool.expire(self.network.now());
         let in_use = self.network.pool().bytes_in_use();
         self.counters.buffer_bytes.set(u64::try_from(in_use).unwrap_or(u64::MAX));
+        self.tell_health();
+    }
+
+    /// Reports endpoints whose health changed since it was last reported.
+    fn tell_health(&self) {
+        self.endpoints.forget_unused();
+        let mut told = self.told.borrow_mut();
+        let now = self.endpoints.health();
+        told.retain(|authority, _| now.iter().any(|(known, _)| known == authority));
+        for (authority, health) in now {
+            if told.get(&authority) == Some(&health) {
+                continue;
+            }
+            let report = Report::Endpoint { core: self.seat, authority: authority.clone(), health };
+            if self.reports.try_send(report).is_ok() {
+                told.insert(authority, health);
+            }
+        }
     }
 
     /// Cuts every open exchange: the end of a drain.
@@ -233,4 +272,11 @@ impl<N: Network> Core<N> {
     pub(crate) fn drain_limit(&self) -> Duration {
         Duration::from_millis(self.limits().drain_ms_max)
     }
+}
+
+/// A seed that is never zero.
+fn seed() -> u64 {
+    let mut bytes = [0; 8];
+    let _ = aws_lc_rs::rand::fill(&mut bytes);
+    u64::from_le_bytes(bytes) | 1
 }

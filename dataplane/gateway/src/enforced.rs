@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use crate::endpoint::{Endpoint as EndpointState, Endpoints};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use penstock_config::catalogue::Table;
@@ -48,6 +49,22 @@ pub(crate) struct Target {
     pub(crate) endpoint: Endpoint,
     /// `Host` of its requests.
     pub(crate) authority: String,
+}
+
+/// An endpoint as one core uses it.
+pub(crate) struct CoreTarget {
+    /// Where it is.
+    pub(crate) target: Target,
+    /// How it does.
+    pub(crate) state: Rc<EndpointState>,
+}
+
+impl std::ops::Deref for CoreTarget {
+    type Target = Target;
+
+    fn deref(&self) -> &Target {
+        &self.target
+    }
 }
 
 /// What is put into requests to a connection.
@@ -212,21 +229,24 @@ impl Resolved {
 /// the one that it uses without holding the policy, or touching a count that another core touches.
 pub(crate) struct CoreView {
     enforced: Arc<Enforced>,
-    targets: Vec<Rc<[Rc<Target>]>>,
+    targets: Vec<Rc<[Rc<CoreTarget>]>>,
 }
 
 impl CoreView {
     /// A view for the core that calls.
-    pub(crate) fn new(enforced: Arc<Enforced>) -> Self {
-        let own = |upstream: &Upstream| {
-            upstream.endpoints.iter().map(|target| Rc::new(Target::new(&target.endpoint))).collect()
+    pub(crate) fn new(enforced: Arc<Enforced>, endpoints: &Endpoints) -> Self {
+        let one = |target: &Target| {
+            let target = Target::new(&target.endpoint);
+            let state = endpoints.of(&target.authority);
+            Rc::new(CoreTarget { target, state })
         };
+        let own = |upstream: &Upstream| upstream.endpoints.iter().map(one).collect();
         let targets = enforced.upstreams.iter().map(own).collect();
         Self { enforced, targets }
     }
 
     /// The endpoints of a connection.
-    pub(crate) fn targets(&self, index: ConnectionIndex) -> Option<&Rc<[Rc<Target>]>> {
+    pub(crate) fn targets(&self, index: ConnectionIndex) -> Option<&Rc<[Rc<CoreTarget>]>> {
         self.targets.get(usize::try_from(index.0).ok()?)
     }
 }

@@ -3,6 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::pin::pin;
+use std::rc::Rc;
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
@@ -15,6 +16,7 @@ use penstock_reactor::network::{Network, NetworkError, Receiver, Sender};
 use crate::classify::{Payload, bad_framing};
 use crate::client::{BodyRead, Client};
 use crate::core::Core;
+use crate::endpoint::Endpoint;
 use crate::guard::{Guard, Interrupt};
 use crate::inject::Outbound;
 use crate::input::Input;
@@ -59,7 +61,9 @@ pub(crate) async fn forward<N: Network>(
     }
     let mut may_reuse = true;
     loop {
-        let (mut upstream, head) = reach(core, client, &outbound, may_reuse, session).await?;
+        let (mut upstream, head, endpoint) =
+            reach(core, client, &outbound, may_reuse, session).await?;
+        let running = endpoint.run();
         let sent_before = upstream.output.bytes_sent();
         let conversation = Conversation::default();
         let result =
@@ -67,8 +71,10 @@ pub(crate) async fn forward<N: Network>(
         session.bytes_up = session.bytes_up.saturating_add(conversation.bytes_up.get());
         let nothing_sent = upstream.output.bytes_sent() == sent_before;
         let stale = upstream.reused && !conversation.answered.get();
+        drop(running);
         match result {
             Ok(reusable) => {
+                endpoint.learn(None, core.network.now());
                 let clean = conversation.request_sent.get() && upstream.input.unused_bytes() == 0;
                 if reusable && clean && !matches!(outbound.payload, Payload::Streamed(_)) {
                     core.pool.keep(upstream);
@@ -83,6 +89,7 @@ pub(crate) async fn forward<N: Network>(
                 may_reuse = false;
             }
             Err(ending) => {
+                endpoint.learn(ending.reason(), core.network.now());
                 // The model server must not take a cut request for a whole one, nor go on working
                 // for a caller that has left.
                 upstream.output.abort();
@@ -99,7 +106,7 @@ async fn reach<N: Network>(
     outbound: &Outbound,
     may_reuse: bool,
     session: &mut Session,
-) -> Result<(UpstreamConnection<N>, Buffer), Ending> {
+) -> Result<(UpstreamConnection<N>, Buffer, Rc<Endpoint>), Ending> {
     let limit = Duration::from_millis(core.limits().connect_ms_max);
     let addresses = core.node.addresses.load();
     let mut reason = Reason::UpstreamUnreachable;
@@ -107,18 +114,19 @@ async fn reach<N: Network>(
         session.endpoint = Some(target.authority.clone());
         for address in addresses.addresses(&target.endpoint) {
             if may_reuse && let Some(kept) = reuse(core, address) {
-                return Ok((kept, head.clone()));
+                return Ok((kept, head.clone(), Rc::clone(&target.state)));
             }
             match client.guard.within(limit, core.pool.connect(address)).await {
                 Ok(Ok(connection)) => {
                     core.counters.upstream_connects.add(1);
-                    return Ok((connection, head.clone()));
+                    return Ok((connection, head.clone(), Rc::clone(&target.state)));
                 }
                 Ok(Err(NetworkError::Exhausted)) => return Err(Reason::Overloaded.into()),
                 Ok(Err(_)) => reason = Reason::UpstreamUnreachable,
                 Err(Interrupt::Elapsed) => reason = Reason::UpstreamConnectTimeout,
                 Err(Interrupt::Cancelled(cancelled)) => return Err(cancelled.into()),
             }
+            target.state.learn(Some(&reason), core.network.now());
         }
     }
     Err(reason.into())

@@ -13,7 +13,8 @@ use crate::classify::Payload;
 use crate::client::Client;
 use crate::core::Core;
 use crate::decide::{Cleared, Permit};
-use crate::enforced::{Injection, Target, Upstream};
+use crate::endpoint::order;
+use crate::enforced::{CoreTarget, Injection, Target, Upstream};
 use crate::output::HeadBlock;
 use crate::pipeline::Ending;
 use crate::reason::Reason;
@@ -24,9 +25,9 @@ use crate::session::Session;
 /// bytes.
 pub(crate) struct Outbound {
     /// Endpoints in the order to try, each with the head for it.
-    pub(crate) tries: Vec<(Rc<Target>, Buffer)>,
+    pub(crate) tries: Vec<(Rc<CoreTarget>, Buffer)>,
     /// All endpoints of the connection: what a `location` may name.
-    pub(crate) targets: Rc<[Rc<Target>]>,
+    pub(crate) targets: Rc<[Rc<CoreTarget>]>,
     /// Largest body, in bytes.
     pub(crate) body_bytes_max: u64,
     /// The body.
@@ -51,11 +52,12 @@ pub(crate) fn inject<N: Network>(
     let connection = permit.connection();
     let upstream = in_force.upstream(connection).ok_or(Reason::Internal)?;
     client.guard.end_in(Duration::from_millis(upstream.document.limits.stream_ms_max));
-    let turn = core.next_turn();
     let targets = Rc::clone(in_force.targets(connection).ok_or(Reason::Internal)?);
     let count = targets.len();
     let mut tries = Vec::with_capacity(count);
-    for target in targets.iter().cycle().skip(turn % count.max(1)).take(count) {
+    let state = |index: usize| targets.get(index).map(|target| Rc::clone(&target.state));
+    for index in order(count, core.choice(), core.network.now(), state) {
+        let target = targets.get(index).ok_or(Reason::Internal)?;
         let head = head(core, client, upstream, target, &cleared, session)?;
         tries.push((Rc::clone(target), head));
     }

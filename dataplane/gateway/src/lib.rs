@@ -10,6 +10,7 @@ pub mod command;
 mod core;
 mod counters;
 mod decide;
+mod endpoint;
 mod enforced;
 mod forward;
 mod guard;

@@ -35,6 +35,16 @@ pub(crate) enum Ending {
     Cut(Reason, Cut),
 }
 
+impl Ending {
+    /// Why, where there was an exchange.
+    pub(crate) fn reason(&self) -> Option<&Reason> {
+        match self {
+            Self::Idle => None,
+            Self::Refused(reason) | Self::Cut(reason, _) => Some(reason),
+        }
+    }
+}
+
 impl From<Reason> for Ending {
     fn from(reason: Reason) -> Self {
         Self::Refused(reason)

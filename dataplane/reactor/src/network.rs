@@ -80,8 +80,8 @@ pub trait Receiver: 'static {
     /// held.
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Received, NetworkError>>;
 
-    /// Whether nothing has come and the peer has not ended its side, asked at once and without taking
-    /// anything: what a kept connection must be before it is used again.
+    /// Whether nothing has come and the peer has not ended its side, asked at once and without
+    /// taking anything: what a kept connection must be before it is used again.
     fn is_quiet(&mut self) -> bool;
 
     /// [`Self::poll_receive`] as a future; dropping it loses nothing.

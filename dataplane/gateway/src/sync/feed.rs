@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use penstock_config::node::{Credentials, Position, UnknownKey};
+use penstock_config::node::{Credentials, Position, UnknownKey, UpstreamStatus};
 use penstock_config::snapshot::{Snapshot, verify};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -16,6 +16,7 @@ use super::disk::{Disk, Progress};
 use super::resolve::resolve;
 use super::{CoreMail, Joined, Parts, status};
 use crate::core::{Node, Report};
+use crate::endpoint::Health;
 use crate::enforced::Enforced;
 
 /// Compiled policies that may be alive at once; the next one waits for the oldest to be let go.
@@ -72,6 +73,7 @@ struct Feed {
     enforced_at_ms: u64,
     refused: Option<String>,
     reported: HashMap<String, Instant>,
+    health: HashMap<(usize, String), Health>,
 }
 
 /// Runs until it is stopped.
@@ -149,6 +151,7 @@ impl Feed {
             enforced_at_ms: 0,
             refused: None,
             reported: HashMap::new(),
+            health: HashMap::new(),
         }
     }
 
@@ -349,6 +352,10 @@ impl Feed {
                 }
                 all
             }
+            Report::Endpoint { core, authority, health } => {
+                self.health.insert((core, authority), health);
+                true
+            }
             Report::UnknownKey(key) => {
                 let now = Instant::now();
                 let last = self.reported.insert(key.issuer.clone(), now);
@@ -360,9 +367,40 @@ impl Feed {
         }
     }
 
+    /// Every endpoint of the policy in force: down where it is for some core, up where it is for
+    /// one.
+    fn upstreams(&mut self) -> Vec<UpstreamStatus> {
+        let Some(enforced) = self.node.published.load_full() else { return Vec::new() };
+        let mut all = Vec::new();
+        for upstream in enforced.upstreams() {
+            for target in &upstream.endpoints {
+                all.push(UpstreamStatus {
+                    connection: upstream.document.name.clone(),
+                    endpoint: target.authority.clone(),
+                    state: self.health_of(&target.authority).as_str().to_owned(),
+                });
+            }
+        }
+        self.health.retain(|(_, authority), _| all.iter().any(|one| one.endpoint == *authority));
+        all
+    }
+
+    fn health_of(&self, authority: &str) -> Health {
+        let seen = || self.health.iter().filter(|((_, known), _)| known == authority);
+        let is = |health: Health| seen().any(|(_, known)| *known == health);
+        if is(Health::Down) {
+            Health::Down
+        } else if is(Health::Up) {
+            Health::Up
+        } else {
+            Health::Unknown
+        }
+    }
+
     async fn send_status(&mut self, control: &Control) {
         let refused = self.refused.clone();
-        let status = status(self.enforced.clone(), self.enforced_at_ms, &self.listen, refused);
+        let mut status = status(self.enforced.clone(), self.enforced_at_ms, &self.listen, refused);
+        status.upstreams = self.upstreams();
         if control.status(&status).await.is_ok() {
             self.refused = None;
         }
