@@ -2,5 +2,6 @@
 
 mod answers;
 mod bodies;
+mod edges;
 mod stage;
 mod streams;
