@@ -3,12 +3,14 @@
 //!
 //! Stricter than the grammar of RFC 8259 in three more points: a number beyond the range of a
 //! double (`1e999999`), a lone surrogate (`"\ud800"`) and a byte order mark are refused, because
-//! servers differ on them. Parsing takes memory for its own time only, about 20 bytes a byte of
-//! body in the worst case (`[0,0,…`), a fraction of the body for prompts.
+//! servers differ on them. Time and memory are bounded by [`KEYS_MAX`] and [`TOKENS_MAX`]; memory
+//! is taken for the parse alone, see [`Body::bytes_needed`].
 
 mod duration;
+mod keys;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod walk;
 
 use simd_json::{Buffers, ErrorType, INPUT_PADDING, Tape};
@@ -17,6 +19,16 @@ use crate::glob::Glob;
 
 /// Levels of nesting that a body may have.
 pub const DEPTH_MAX: usize = 64;
+
+/// Keys that one object may have.
+pub const KEYS_MAX: usize = 4_096;
+
+/// Tokens that a body may have: each name, each value, and each of `{}[]:,`. About half a million
+/// values.
+pub const TOKENS_MAX: usize = 1 << 20;
+
+/// Most bytes that the parse holds for one token: its node, and what finds keys that stand twice.
+const TOKEN_BYTES: usize = 56;
 
 /// Longest name of a model, in bytes.
 pub const NAME_BYTES_MAX: usize = 1024;
@@ -67,6 +79,9 @@ pub(crate) enum Test {
     NegativeTime,
     /// A model's name; an empty text is none.
     Name,
+    /// Anywhere in the body, at any depth, a member of that key that is not `null`; with globs, a
+    /// text that one of them matches. The read has no steps. Keys in another case are others.
+    Below { key: String, globs: Vec<Glob> },
 }
 
 /// What a body answers to the questions of one [`Wanted`]. Holds nothing else of the body.
@@ -96,6 +111,9 @@ pub enum JsonError {
     /// Nested deeper than 64.
     #[error("the body is nested deeper than 64 levels")]
     Depth,
+    /// More keys in one object than [`KEYS_MAX`], or more tokens than [`TOKENS_MAX`].
+    #[error("the body has too many keys or values")]
+    TooMany,
 }
 
 impl Wanted {
@@ -120,6 +138,15 @@ impl Wanted {
 }
 
 impl Body {
+    /// Most bytes that parsing a body of that length holds at one time, its scratch copy with spare
+    /// capacity included: seldom reached, by `[0,0,…` and the like.
+    pub const fn bytes_needed(length: usize) -> usize {
+        let tokens = if length < TOKENS_MAX { length } else { TOKENS_MAX };
+        // The copy, room for its texts, and half of its length for the places of tokens.
+        let copies = length.saturating_mul(5).div_ceil(2).saturating_add(16 << 10);
+        copies.saturating_add(tokens.saturating_mul(TOKEN_BYTES))
+    }
+
     /// Parses a scratch copy of the body, which the parser rewrites and which is dropped here; the
     /// original bytes are forwarded. Spare capacity of 64 bytes saves a move.
     ///
@@ -127,11 +154,14 @@ impl Body {
     /// See [`JsonError`].
     pub fn parse(mut scratch: Vec<u8>, wanted: &Wanted) -> Result<Self, JsonError> {
         let bytes = scratch.len();
+        tokens::check(&scratch)?;
+        scratch.reserve_exact(INPUT_PADDING);
         scratch.resize(bytes.saturating_add(INPUT_PADDING), 0);
         let mut buffers = Buffers::with_max_depth(0, DEPTH_MAX);
         let mut tape = Tape(Vec::new());
         simd_json::fill_tape_padded(&mut scratch, bytes, &mut buffers, &mut tape)
             .map_err(|error| error_of(error.error()))?;
+        drop(buffers);
         walk::walk(&tape.0, wanted.reads())
     }
 

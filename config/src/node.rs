@@ -1,11 +1,15 @@
 //! What a data plane and the control plane say to each other, over mutual TLS with JSON bodies.
 //!
-//! A snapshot is signed bytes; 200 and 204 both confirm what the node has.
+//! A snapshot is signed bytes; 200 and 204 both confirm what the node has. `holds` is the SHA-256
+//! of the signed payload that the node has (the second value of [`crate::snapshot::verify`]), hex,
+//! empty where it has none: the same position with another payload is answered 409 `node_diverged`,
+//! a position that the control plane has not reached 409 `node_ahead`. A node that was removed is
+//! answered 403 `unknown_node`, also where it waits already.
 //!
 //! | call | question | answer |
 //! |---|---|---|
 //! | `POST /node/v1/join` (no client certificate) | [`JoinRequest`] | [`JoinAnswer`] |
-//! | `GET /node/v1/snapshot` (`epoch` `version` `revision` `wait_ms`) | its position | 200, 204 |
+//! | `GET /node/v1/snapshot` | `epoch` `version` `revision` `holds` `wait_ms` | 200, 204, 409 |
 //! | `GET /node/v1/credentials` | | [`Credentials`] |
 //! | `POST /node/v1/status` | [`NodeStatus`] | 204 |
 //! | `POST /node/v1/unknown-key` | [`UnknownKey`] | 204 |

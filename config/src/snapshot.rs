@@ -54,6 +54,10 @@ pub struct Snapshot {
     pub issued_ms: u64,
     /// After this it is not to be loaded, milliseconds since the Unix epoch.
     pub expires_ms: u64,
+    /// Keys that this and later snapshots may be signed with; a node that accepted this snapshot
+    /// holds these and no others. Empty: nothing is said about them.
+    #[serde(default)]
+    pub snapshot_keys: Vec<SnapshotKey>,
     /// Generation of the secrets that its connections need.
     pub credentials_generation: u64,
     /// Issuers and their keys.

@@ -1,5 +1,7 @@
 //! `kind: connection`.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
+
 use super::{
     Connection, ConnectionLimits, Credential, CredentialScheme, Endpoint, OperatorRow, Protocol,
 };
@@ -138,11 +140,38 @@ fn endpoint(value: Reader<'_>) -> Option<Endpoint> {
     if address.query.is_some() {
         return value.problem("an endpoint with a query", "remove `?` and what follows");
     }
+    if is_odd_number(address.host) {
+        return value.problem("not a host", "write an IPv4 address as four numbers");
+    }
+    if is_link_local(address.host) {
+        return value.problem(
+            "a link-local address, where clouds keep credentials of machines",
+            "name an address of a model server",
+        );
+    }
     Some(Endpoint {
         host: address.host.to_owned(),
         port: address.port.unwrap_or(HTTP_PORT),
         base_path: address.path.trim_end_matches('/').to_owned(),
     })
+}
+
+/// Addresses of 169.254.0.0/16 (RFC 3927) and fe80::/10 (RFC 4291 section 2.5.6), however they are
+/// written. A name that resolves to one is not seen here.
+fn is_link_local(host: &str) -> bool {
+    if let Ok(address) = host.parse::<Ipv6Addr>() {
+        let mapped = address.to_ipv4_mapped().is_some_and(|address| address.is_link_local());
+        return mapped || address.is_unicast_link_local();
+    }
+    host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_link_local())
+}
+
+/// Resolvers read `2852039166` and `0xa9fea9fe` as IPv4 addresses too.
+fn is_odd_number(host: &str) -> bool {
+    let last = host.rsplit('.').next().unwrap_or_default();
+    let numeric = last.bytes().all(|byte| byte.is_ascii_digit())
+        || last.strip_prefix("0x").or_else(|| last.strip_prefix("0X")).is_some();
+    numeric && host.parse::<Ipv4Addr>().is_err() && !host.contains(':')
 }
 
 fn credential(value: Reader<'_>) -> Option<Credential> {

@@ -27,7 +27,7 @@ const INTEGER_MAX: u64 = (1 << 53) - 1;
 pub(super) fn read(name: Option<String>, fields: Fields<'_>) -> Option<Issuer> {
     let issuer = fields.required("issuer", issuer_url);
     let jwks_uri = fields.optional("jwks_uri", keys_url);
-    let audiences = fields.required("audiences", |value| value.list(1, Reader::string));
+    let audiences = fields.required("audiences", |value| value.list(1, audience));
     let user_claim = fields.or("user_claim", "sub".to_owned(), Reader::string);
     let groups_claim = fields.or("groups_claim", "groups".to_owned(), Reader::string);
     let leeway_ms = fields.or("leeway_ms", LEEWAY_MS, |value| value.integer(0..=LEEWAY_MS_MAX));
@@ -51,6 +51,20 @@ pub(super) fn read(name: Option<String>, fields: Fields<'_>) -> Option<Issuer> {
 
 fn default_token_types() -> Vec<String> {
     ["JWT", "at+jwt", ""].map(str::to_owned).to_vec()
+}
+
+/// What tokens for the control plane are for.
+const API_AUDIENCE: &str = "penstock-api";
+
+/// A token that models may be called with must never govern as well.
+fn audience(value: Reader<'_>) -> Option<String> {
+    if value.text()? == API_AUDIENCE {
+        return value.problem(
+            format!("`{API_AUDIENCE}` is the audience of the control plane"),
+            "name the gateway's own, such as `penstock`",
+        );
+    }
+    value.string()
 }
 
 /// An issuer has no query (OpenID Connect Discovery 1.0 section 4.1).

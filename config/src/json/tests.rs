@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::{Answer, Body, JsonError, Read, Step, Test, Wanted};
+use super::{Answer, Body, JsonError, KEYS_MAX, Read, Step, TOKENS_MAX, Test, Wanted};
 use crate::glob::Glob;
 
 fn wanted(reads: &[(&str, Test)]) -> Wanted {
@@ -275,6 +275,98 @@ fn large_integers_pass_and_numbers_beyond_a_double_do_not() {
     assert!(parse(&digits, &[]).is_ok());
     for number in ["1e999999", "-1e309", &"9".repeat(400)] {
         assert_eq!(parse(number, &[]).unwrap_err(), JsonError::Syntax, "{number}");
+    }
+}
+
+#[test]
+fn a_key_is_found_at_any_depth() {
+    let below = |body, globs: &[&str]| {
+        let globs = globs.iter().map(|glob| Glob::new(glob)).collect();
+        let test = Test::Below { key: "type".to_owned(), globs };
+        let wanted = {
+            let mut wanted = Wanted::default();
+            wanted.add(Read { name: "type".to_owned(), steps: Vec::new(), test }).unwrap();
+            wanted
+        };
+        let body = Body::parse(Vec::from(body), &wanted).unwrap();
+        assert_eq!(body.ambiguous(), None);
+        assert!(!body.answer(0).unwrap().wrong_type);
+        body.answer(0).unwrap().holds
+    };
+    for body in [r#"{"type":"a"}"#, r#"[[{"x":[{"typ\u0065":{}}]}]]"#, r#"{"x":{"type":false}}"#] {
+        assert!(below(body, &[]), "{body}");
+    }
+    for body in ["1", r#""type""#, r#"["type"]"#, r#"{"x":"type","Type":1,"type":null}"#] {
+        assert!(!below(body, &[]), "{body}");
+    }
+    assert!(below(r#"[{"type":"x"},{"type":"an_embed"},{"type":"y"}]"#, &["z", "*_embed"]));
+    for body in [r#"{"type":["an_embed"]}"#, r#"{"type":"x"}"#, r#"{"a":"an_embed"}"#] {
+        assert!(!below(body, &["*_embed"]), "{body}");
+    }
+}
+
+fn object(keys: impl Iterator<Item = String>) -> String {
+    let members: Vec<String> = keys.map(|key| format!("\"{key}\":0")).collect();
+    format!("{{{}}}", members.join(","))
+}
+
+#[test]
+fn an_object_has_at_most_4096_keys() {
+    let keys = |count: usize| object((0..count).map(|index| format!("k{index}")));
+    for reads in [&[][..], &[("model", Test::Name)]] {
+        assert!(parse(&keys(KEYS_MAX), reads).is_ok());
+        assert_eq!(parse(&keys(KEYS_MAX + 1), reads).unwrap_err(), JsonError::TooMany);
+        let nested = format!("[{{\"a\":{}}}]", keys(KEYS_MAX + 1));
+        assert_eq!(parse(&nested, &[]).unwrap_err(), JsonError::TooMany);
+    }
+}
+
+#[test]
+fn a_body_has_at_most_as_many_tokens_as_are_allowed() {
+    // A bracket, and a value and a comma or bracket for each value.
+    let zeros = |count: usize| format!("[0{}]", ",0".repeat(count - 1));
+    let count = (TOKENS_MAX - 1) / 2;
+    assert!(parse(&zeros(count), &[]).is_ok());
+    assert_eq!(parse(&zeros(count + 1), &[]).unwrap_err(), JsonError::TooMany);
+    for hostile in ["{},", "[],", "\"\",", "0 ", "\"\" ", "x\n", ":", "{\"\":0},"] {
+        let body = format!("[{}", hostile.repeat(TOKENS_MAX));
+        assert_eq!(parse(&body, &[]).unwrap_err(), JsonError::TooMany, "{hostile}");
+    }
+    let hostile = "\\\"".repeat(TOKENS_MAX);
+    assert_eq!(parse(&hostile, &[]).unwrap_err(), JsonError::Syntax);
+}
+
+#[test]
+fn punctuation_inside_a_text_counts_for_nothing() {
+    for piece in ["{}[]:, 0", "\\\",0,\\\\", "\\\\\\\"[", "\u{e9},"] {
+        let body = format!("{{\"model\":\"{}\"}}", piece.repeat(TOKENS_MAX / 2));
+        assert!(body.len() > TOKENS_MAX);
+        assert!(parse(&body, &[]).is_ok(), "{piece}");
+    }
+}
+
+#[test]
+fn long_keys_and_many_keys_are_compared_as_few_and_short_ones() {
+    let long = "x".repeat(200);
+    for (reads, folded) in [(&[][..], false), (&[("model", Test::Name)], true)] {
+        for (one, other, differ_in_case) in [
+            (format!("{long}k"), format!("{long}k"), false),
+            (format!("{long}k"), format!("{long}K"), true),
+            (format!("{long}k"), format!("{long}\u{212a}"), true),
+            (format!("{}\u{17f}", &long[..63]), format!("{}S", &long[..63]), true),
+            (format!("\u{212a}{long}"), format!("k{long}"), true),
+        ] {
+            for others in [0, 1, 40] {
+                let keys = (0..others).map(|index| format!("{long}{index}"));
+                let keys = keys.chain([one.clone(), other.clone()]);
+                let refused = parse(&object(keys), reads).err();
+                let expected = !differ_in_case || folded;
+                let expected = expected.then_some(JsonError::DuplicateKey);
+                assert_eq!(refused, expected, "{one} {other} {others}");
+            }
+        }
+        let keys = (0..40).map(|index| format!("{long}{index}"));
+        assert!(parse(&object(keys), reads).is_ok());
     }
 }
 

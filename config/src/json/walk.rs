@@ -3,10 +3,9 @@
 use simd_json::{Node, StaticNode};
 
 use super::duration::{self, Time};
-use super::{Answer, Body, DEPTH_MAX, JsonError, Read, Step, Test, is_name};
-
-/// Objects with up to this many keys are searched for duplicates pair by pair.
-const PAIRWISE_KEYS_MAX: usize = 16;
+use super::keys::{KeyCheck, begins_folded, folds_to};
+use super::{Answer, Body, DEPTH_MAX, JsonError, KEYS_MAX, Read, Step, Test, is_name};
+use crate::glob::Glob;
 
 /// An object or array that is open. `reads` has a bit for each read whose steps lead here.
 struct Frame {
@@ -21,13 +20,21 @@ struct Frame {
 
 struct Walk<'w> {
     reads: &'w [Read],
+    below: Vec<Below<'w>>,
     body: Body,
+}
+
+/// A read of [`Test::Below`].
+struct Below<'w> {
+    index: usize,
+    key: &'w str,
+    globs: &'w [Glob],
 }
 
 /// Answers `reads` from a body's tape: nodes in the order of the text, keys before their values.
 pub(super) fn walk(tape: &[Node<'_>], reads: &[Read]) -> Result<Body, JsonError> {
-    let answers = vec![Answer::default(); reads.len()];
-    let mut walk = Walk { reads, body: Body { answers, ambiguous: None } };
+    let mut walk = Walk::new(reads);
+    let mut check = KeyCheck::default();
     let mut keys: Vec<&str> = Vec::new();
     let mut frames: Vec<Frame> = Vec::with_capacity(DEPTH_MAX);
     let mut nodes = tape.iter();
@@ -37,6 +44,9 @@ pub(super) fn walk(tape: &[Node<'_>], reads: &[Read]) -> Result<Body, JsonError>
         let reads = walk.value(node, frames.len(), leading);
         if let Node::Object { len, .. } | Node::Array { len, .. } = node {
             let is_object = matches!(node, Node::Object { .. });
+            if is_object && *len > KEYS_MAX {
+                return Err(JsonError::TooMany);
+            }
             let is_read = is_object && reads != 0;
             let keys_from = keys.len();
             frames.push(Frame { is_object, values_left: *len, keys_from, reads, is_read });
@@ -53,17 +63,52 @@ pub(super) fn walk(tape: &[Node<'_>], reads: &[Read]) -> Result<Body, JsonError>
                     };
                     keys.push(key);
                     leading = walk.key(key, depth, frame.reads);
+                    walk.below(key, nodes.as_slice().first());
                 }
                 break;
             }
-            check_keys(keys.get_mut(frame.keys_from..).unwrap_or_default(), frame.is_read)?;
+            check.check(keys.get(frame.keys_from..).unwrap_or_default(), frame.is_read)?;
             keys.truncate(frame.keys_from);
             frames.pop();
         }
     }
 }
 
-impl Walk<'_> {
+impl<'w> Walk<'w> {
+    fn new(reads: &'w [Read]) -> Self {
+        let answers = vec![Answer::default(); reads.len()];
+        let below = reads.iter().enumerate().filter_map(|(index, read)| match &read.test {
+            Test::Below { key, globs } => Some(Below { index, key, globs }),
+            Test::Present
+            | Test::Filled
+            | Test::True
+            | Test::Text { .. }
+            | Test::OtherText { .. }
+            | Test::ZeroTime
+            | Test::NegativeTime
+            | Test::Name => None,
+        });
+        Self { reads, below: below.collect(), body: Body { answers, ambiguous: None } }
+    }
+
+    /// Answers the reads that look for this key anywhere.
+    fn below(&mut self, key: &str, value: Option<&Node<'_>>) {
+        for below in self.below.iter().filter(|below| below.key == key) {
+            let holds = match value {
+                None | Some(Node::Static(StaticNode::Null)) => false,
+                Some(Node::String(text)) => {
+                    below.globs.is_empty() || below.globs.iter().any(|glob| glob.matches(text))
+                }
+                Some(Node::Object { .. } | Node::Array { .. } | Node::Static(_)) => {
+                    below.globs.is_empty()
+                }
+            };
+            if let Some(answer) = self.body.answers.get_mut(below.index) {
+                answer.holds |= holds;
+            }
+        }
+    }
+
     /// Answers the reads that end at this value; returns those that lead on into it.
     fn value(&mut self, node: &Node<'_>, depth: usize, leading: u64) -> u64 {
         let mut inside = 0;
@@ -105,10 +150,7 @@ impl Walk<'_> {
                     inside |= bit(index);
                     false
                 }
-                Some(Step::KeyPrefix(prefix)) => {
-                    let head: String = key.chars().take(prefix.chars().count()).collect();
-                    folds_to(&head, prefix)
-                }
+                Some(Step::KeyPrefix(prefix)) => begins_folded(key, prefix),
                 Some(Step::Each) | None => false,
             };
             if is_ambiguous {
@@ -129,6 +171,8 @@ fn ask(test: &Test, node: &Node<'_>, answer: &mut Answer) {
         return;
     }
     match (test, node) {
+        // Answered where its key stands.
+        (Test::Below { .. }, _) => {}
         (Test::Present, _) => answer.holds = true,
         (Test::Filled, Node::String(text)) => answer.holds |= !text.is_empty(),
         (Test::Filled, Node::Array { len, .. }) => answer.holds |= *len > 0,
@@ -170,39 +214,4 @@ fn time(node: &Node<'_>) -> Option<Time> {
         | Node::Object { .. }
         | Node::Array { .. } => None,
     }
-}
-
-/// Whether Go's decoder would take `key` for `wanted`: it folds ASCII letters, and the two letters
-/// beyond ASCII that fold to one (the Kelvin sign and the long s).
-fn folds_to(key: &str, wanted: &str) -> bool {
-    let fold = |letter: char| match letter {
-        '\u{212a}' => 'k',
-        '\u{17f}' => 's',
-        _ => letter.to_ascii_lowercase(),
-    };
-    key.chars().map(fold).eq(wanted.chars().map(fold))
-}
-
-/// Refuses keys of one object that are equal, with `fold` also those equal but for case.
-fn check_keys(keys: &mut [&str], fold: bool) -> Result<(), JsonError> {
-    if keys.len() <= PAIRWISE_KEYS_MAX {
-        let equal = |a: &str, b: &str| if fold { folds_to(a, b) } else { a == b };
-        let mut rest = &*keys;
-        while let Some((key, behind)) = rest.split_first() {
-            if behind.iter().any(|other| equal(key, other)) {
-                return Err(JsonError::DuplicateKey);
-            }
-            rest = behind;
-        }
-        return Ok(());
-    }
-    let twice = if fold {
-        let mut folded: Vec<String> = keys.iter().map(|key| key.to_ascii_lowercase()).collect();
-        folded.sort_unstable();
-        folded.windows(2).any(|pair| pair.first() == pair.last())
-    } else {
-        keys.sort_unstable();
-        keys.windows(2).any(|pair| pair.first() == pair.last())
-    };
-    if twice { Err(JsonError::DuplicateKey) } else { Ok(()) }
 }

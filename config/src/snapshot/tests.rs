@@ -8,6 +8,7 @@ fn snapshot() -> Snapshot {
         previous: "00ff".into(),
         issued_ms: 1_000,
         expires_ms: 2_000,
+        snapshot_keys: vec![SnapshotKey { id: "a".into(), public: "b".into() }],
         credentials_generation: 3,
         issuers: Vec::new(),
         connections: Vec::new(),
@@ -36,6 +37,16 @@ fn a_signed_snapshot_is_read_back_with_the_hash_of_its_payload() {
     assert_eq!(read, snapshot());
     assert_eq!(hash, sha256_hex(&json(&snapshot())));
     assert_eq!(hash.len(), 64);
+}
+
+#[test]
+fn a_snapshot_of_before_that_names_no_snapshot_keys_is_read() {
+    let signer = signer();
+    let mut payload = serde_json::to_value(snapshot()).expect("JSON");
+    payload.as_object_mut().expect("an object").remove("snapshot_keys");
+    let signed = signed_payload(&signer, DOMAIN, payload.to_string().as_bytes());
+    let (read, _) = verify(&[signer.public()], &signed).expect("verified");
+    assert_eq!(read.snapshot_keys, []);
 }
 
 #[test]

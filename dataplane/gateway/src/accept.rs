@@ -39,10 +39,18 @@ pub(crate) async fn accept<N: Network>(
         header_count_max: limits.header_count_max,
         target_bytes_max: limits.target_bytes_max,
     };
+    let mut head_time = Duration::from_millis(limits.head_ms_max);
+    if client.served == 0 {
+        // One limit from the moment of accept: a byte does not buy another.
+        let passed = core.network.now().saturating_sub(client.accepted);
+        head_time = head_time.saturating_sub(passed);
+    }
+    if core.is_short_of_buffers() {
+        return Err(Reason::Overloaded.into());
+    }
     let Client { input, guard, head, .. } = client;
     let pool = core.network.pool();
     let read = input.head(pool, |bytes| parse_request(bytes, &head_limits, head));
-    let head_time = Duration::from_millis(limits.head_ms_max);
     let bytes = match guard.within(head_time, read).await {
         Ok(Ok(bytes)) => bytes,
         Ok(Err(failure)) => return Err(refusal(failure)),
@@ -84,7 +92,7 @@ async fn wait_for_a_request<N: Network>(
         core.limits().keep_alive_ms_max
     };
     let Client { input, guard, .. } = client;
-    let idle_entry = core.idle.enter(guard.cancel().clone());
+    let idle_entry = core.idle.enter(guard.cancel());
     let waited = guard.within(Duration::from_millis(idle), input.more()).await;
     drop(idle_entry);
     match waited {

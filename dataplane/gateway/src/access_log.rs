@@ -5,6 +5,8 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -30,7 +32,13 @@ pub(crate) enum Entry {
 }
 
 /// Lines that wait for the writer, all cores together.
-const QUEUE_LINES: usize = 65_536;
+const QUEUE_LINES: usize = 16_384;
+
+/// Characters of a path that a line holds.
+const PATH_MAX: usize = 256;
+
+/// How often the writer looks whether its file was moved away.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// How long the end of a process waits for a place in the queue.
 const FINISH_MAX: Duration = Duration::from_secs(5);
@@ -88,7 +96,7 @@ pub(crate) fn write<N: Network>(
         user: identity.map(|one| one.user.as_str()),
         connection: session.connection.as_deref(),
         method: session.method,
-        path: &session.path,
+        path: cut(&session.path),
         operations: classified
             .map(|one| one.operations.iter().map(|operation| operation.name()).collect())
             .unwrap_or_default(),
@@ -113,6 +121,11 @@ pub(crate) fn write<N: Network>(
     if core.log.try_send(Entry::Line(bytes)).is_err() {
         core.counters.log_dropped.add(1);
     }
+}
+
+/// A path is the caller's text: a target has ASCII characters only, so any place is a boundary.
+fn cut(path: &str) -> &str {
+    path.get(..PATH_MAX).unwrap_or(path)
 }
 
 /// `none` where nothing was decided: the request was refused before.
@@ -140,23 +153,29 @@ pub(crate) struct LogWriter {
 }
 
 impl LogWriter {
-    /// Opens the log (`-`: standard output) and starts writing.
+    /// Opens the log (`-`: standard output) and starts writing. Lines that could not be written are
+    /// counted in `lost`.
     ///
     /// # Errors
     /// The file can't be opened.
-    pub(crate) fn start(path: &Path) -> io::Result<(LogQueue, Self)> {
+    pub(crate) fn start(path: &Path, lost: Arc<AtomicU64>) -> io::Result<(LogQueue, Self)> {
         let (sender, receiver) = bounded(QUEUE_LINES);
         let output = Output::open(path)?;
         let thread = std::thread::Builder::new()
             .name("access-log".to_owned())
-            .spawn(move || write_lines(&receiver, output))?;
+            .spawn(move || write_lines(&receiver, output, &lost))?;
         Ok((sender.clone(), Self { thread, queue: sender }))
     }
 
     /// Writes what is queued and ends.
     pub(crate) fn finish(self) {
-        if self.queue.send_timeout(Entry::End, FINISH_MAX).is_ok() {
-            let _ = self.thread.join();
+        let ends = std::time::Instant::now() + FINISH_MAX;
+        if self.queue.send_timeout(Entry::End, FINISH_MAX).is_err() {
+            return;
+        }
+        // A reader of standard output that is stuck must not keep the process.
+        while !self.thread.is_finished() && std::time::Instant::now() < ends {
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
 }
@@ -198,16 +217,22 @@ fn inode(file: &File) -> u64 {
 }
 
 /// Lines are flushed when the queue is empty: at once when there is little to do.
-fn write_lines(lines: &Receiver<Entry>, mut output: Output) {
+fn write_lines(lines: &Receiver<Entry>, mut output: Output, lost: &AtomicU64) {
+    let mut looked = std::time::Instant::now();
     loop {
-        match lines.recv_timeout(Duration::from_secs(1)) {
+        if looked.elapsed() >= LOOK_EVERY {
+            output.follow_rotation();
+            looked = std::time::Instant::now();
+        }
+        match lines.recv_timeout(LOOK_EVERY) {
             Ok(Entry::Line(line)) => {
-                let _ = output.writer.write_all(&line);
-                if lines.is_empty() {
-                    let _ = output.writer.flush();
+                let written = output.writer.write_all(&line);
+                let flushed = if lines.is_empty() { output.writer.flush() } else { Ok(()) };
+                if written.and(flushed).is_err() {
+                    lost.fetch_add(1, Ordering::Relaxed);
                 }
             }
-            Err(RecvTimeoutError::Timeout) => output.follow_rotation(),
+            Err(RecvTimeoutError::Timeout) => {}
             Ok(Entry::End) | Err(RecvTimeoutError::Disconnected) => break,
         }
     }

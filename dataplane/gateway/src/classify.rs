@@ -1,29 +1,33 @@
 //! Classify: what the request does, on which model. Where the server's table says that the body
 //! decides, it is collected whole, before a byte goes to the model server.
+//!
+//! Collecting waits, and the policy may change meanwhile. So no policy is held while it waits: what
+//! is decided afterwards is decided under the policy that is in force then, and from there to the
+//! decision nothing waits any more.
 
 use std::rc::Rc;
-use std::time::Duration;
 
 use penstock_config::catalogue::{Candidates, Classified, ClassifyError, Need};
 use penstock_config::decision::ConnectionIndex;
 use penstock_config::json::{Body, JsonError};
-use penstock_http::body::{BodyDecoder, BodyError, Step};
 use penstock_http::head::Framing;
 use penstock_http::media_type::is_json_utf8;
-use penstock_reactor::buffer::{BLOCK_BYTES, Block, Buffer, Pool};
-use penstock_reactor::network::{Network, NetworkError};
+use penstock_reactor::buffer::Buffer;
+use penstock_reactor::network::Network;
 
-use crate::client::{BodyRead, Client};
-use crate::core::Core;
-use crate::enforced::Upstream;
-use crate::identify::Identified;
+use crate::client::Client;
+use crate::collect::{Collected, collect};
+use crate::core::{Core, InForce};
+use crate::enforced::{CoreView, Upstream};
+use crate::identify::{self, Identified};
 use crate::pipeline::Ending;
 use crate::reason::Reason;
-use crate::respond;
 use crate::session::Session;
 
 /// What is known of a request when it is decided.
 pub(crate) struct ClassifiedRequest {
+    /// The policy in force now.
+    pub(crate) in_force: InForce,
     /// Who asks, for what.
     pub(crate) identified: Identified,
     /// On which connection.
@@ -34,7 +38,8 @@ pub(crate) struct ClassifiedRequest {
     pub(crate) payload: Payload,
 }
 
-/// The body of a request, as it goes up.
+/// The body of a request, as it goes up. A clone shares its bytes.
+#[derive(Clone)]
 pub(crate) enum Payload {
     /// No body.
     None,
@@ -52,10 +57,6 @@ pub(crate) enum Payload {
 /// Room that the parser wants behind the body.
 const SCRATCH_SPARE: usize = 64;
 
-/// A piece smaller than this is copied together with its neighbours: a body that comes in crumbs
-/// must not hold a block for each.
-const GATHER_BELOW: usize = BLOCK_BYTES / 8;
-
 /// Classifies an identified request.
 pub(crate) async fn classify<N: Network>(
     core: &Core<N>,
@@ -63,80 +64,109 @@ pub(crate) async fn classify<N: Network>(
     identified: Identified,
     session: &mut Session,
 ) -> Result<ClassifiedRequest, Ending> {
-    let in_force = Rc::clone(&identified.in_force);
-    let connection = in_force
-        .policy
-        .connection(identified.target.connection())
-        .filter(|connection| in_force.policy.visible(identified.rules(), *connection))
-        .ok_or(Reason::NoConnection)?;
-    let upstream = in_force.upstream(connection).ok_or(Reason::Internal)?;
+    let body = match must_collect(core, client, &identified, session)? {
+        Some(bytes_max) => Some(collect(core, client, bytes_max).await?),
+        None => None,
+    };
+    let (in_force, identified) = identify::anew(core, client, identified)?;
+    session.identity = Some(Rc::clone(identified.identity()));
+    let (connection, upstream) = locate(&in_force, &identified)?;
+    let rows = upstream.table.candidates(session.method, &identified.target);
+    let classified = match (&rows, &body) {
+        (None, _) => Classified::unknown(),
+        (Some(rows), Some(body)) if rows.need() == Need::Body => {
+            with_body(core, &identified, rows, body)?
+        }
+        (Some(rows), None) if rows.need() == Need::Body => return Err(Reason::PolicyStale.into()),
+        (Some(rows), _) => rows.resolve(&identified.target, None).map_err(|e| unclear(&e))?,
+    };
+    let payload = payload(client, upstream, body)?;
+    session.classified = Some(classified.clone());
+    Ok(ClassifiedRequest { in_force, identified, connection, classified, payload })
+}
+
+/// Whether the body decides, and then how large it may be. Nothing of the policy is kept.
+fn must_collect<N: Network>(
+    core: &Core<N>,
+    client: &Client<N>,
+    identified: &Identified,
+    session: &mut Session,
+) -> Result<Option<u64>, Ending> {
+    let in_force = core.in_force()?;
+    let (_, upstream) = locate(&in_force, identified)?;
     session.connection = Some(Rc::from(upstream.document.name.as_str()));
     session.protocol = Some(upstream.document.protocol);
-    let codings = client.head.find(&identified.head, "content-encoding").next();
-    if codings.is_some_and(|coding| !coding.eq_ignore_ascii_case(b"identity")) {
+    let coding = client.head.find(&identified.head, "content-encoding").next();
+    if coding.is_some_and(|coding| !coding.eq_ignore_ascii_case(b"identity")) {
         return Err(Reason::UnsupportedEncoding.into());
     }
     let table = &upstream.table;
-    let (classified, payload) = match table.candidates(session.method, &identified.target) {
-        None if table.knows_path(&identified.target) => return Err(Reason::Method.into()),
-        None => (Classified::unknown(), Payload::None),
-        Some(rows) => read(core, client, &identified, upstream, rows).await?,
+    let Some(rows) = table.candidates(session.method, &identified.target) else {
+        let known = table.knows_path(&identified.target);
+        return if known { Err(Reason::Method.into()) } else { Ok(None) };
     };
-    session.classified = Some(classified.clone());
-    Ok(ClassifiedRequest { identified, connection, classified, payload })
-}
-
-async fn read<N: Network>(
-    core: &Core<N>,
-    client: &mut Client<N>,
-    identified: &Identified,
-    upstream: &Upstream,
-    rows: Candidates<'_>,
-) -> Result<(Classified, Payload), Ending> {
-    let framing = client.head.framing;
-    let limits = &upstream.document.limits;
-    if let Framing::Length(length) = framing
-        && length > limits.body_bytes_max
-    {
-        return Err(Reason::TooLarge.into());
-    }
     if rows.need() == Need::Head {
-        let classified = rows.resolve(&identified.target, None).map_err(|error| unclear(&error))?;
-        let payload = match framing {
-            Framing::None | Framing::Length(0) => Payload::None,
-            Framing::Length(_) | Framing::Chunked => Payload::Streamed(framing),
-        };
-        if matches!(payload, Payload::Streamed(_)) && client.head.method.is_safe() {
-            return Err(Reason::bad("this method takes no body").into());
-        }
-        return Ok((classified, payload));
+        return Ok(None);
     }
     let content_type = client.head.find(&identified.head, "content-type").next();
     if !content_type.is_some_and(is_json_utf8) {
         return Err(Reason::UnsupportedEncoding.into());
     }
-    let (buffers, length) = collect(core, client, limits.decision_bytes_max).await?;
-    let classified = resolve(core, identified, &rows, &buffers, length)?;
-    let length = u64::try_from(length).unwrap_or(u64::MAX);
-    Ok((classified, Payload::Collected { buffers, length }))
+    Ok(Some(upstream.document.limits.decision_bytes_max))
+}
+
+/// The connection, if the caller may know it.
+fn locate<'v>(
+    in_force: &'v CoreView,
+    identified: &Identified,
+) -> Result<(ConnectionIndex, &'v Upstream), Reason> {
+    let policy = &in_force.policy;
+    let connection = policy
+        .connection(identified.target.connection())
+        .filter(|connection| policy.visible(identified.rules(), *connection))
+        .ok_or(Reason::NoConnection)?;
+    Ok((connection, in_force.upstream(connection).ok_or(Reason::Internal)?))
+}
+
+/// How the body goes up.
+fn payload<N: Network>(
+    client: &Client<N>,
+    upstream: &Upstream,
+    body: Option<Collected>,
+) -> Result<Payload, Reason> {
+    if let Some(Collected { buffers, length }) = body {
+        let length = u64::try_from(length).unwrap_or(u64::MAX);
+        return Ok(Payload::Collected { buffers, length });
+    }
+    match client.head.framing {
+        Framing::None | Framing::Length(0) => Ok(Payload::None),
+        Framing::Length(length) if length > upstream.document.limits.body_bytes_max => {
+            Err(Reason::TooLarge)
+        }
+        Framing::Length(_) | Framing::Chunked if client.head.method.is_safe() => {
+            Err(Reason::bad("this method takes no body"))
+        }
+        framing @ (Framing::Length(_) | Framing::Chunked) => Ok(Payload::Streamed(framing)),
+    }
 }
 
 /// Reads the body's fields on a scratch copy, which the parser rewrites; the original bytes go up.
-fn resolve<N: Network>(
+fn with_body<N: Network>(
     core: &Core<N>,
     identified: &Identified,
     rows: &Candidates<'_>,
-    buffers: &[Buffer],
-    length: usize,
+    body: &Collected,
 ) -> Result<Classified, Ending> {
-    let _counted = core.network.pool().reserve(length).map_err(|_| Reason::Overloaded)?;
-    let mut scratch = Vec::with_capacity(length.saturating_add(SCRATCH_SPARE));
-    for buffer in buffers {
+    let length = body.length.saturating_add(SCRATCH_SPARE);
+    let needed = Body::bytes_needed(body.length);
+    let _counted = core.network.pool().reserve(needed).map_err(|_| Reason::Overloaded)?;
+    let mut scratch = Vec::with_capacity(length);
+    for buffer in &body.buffers {
         scratch.extend_from_slice(buffer);
     }
     let body = Body::parse(scratch, rows.wanted()).map_err(|error| match error {
         JsonError::DuplicateKey => Reason::ambiguous(error.to_string()),
-        JsonError::Syntax | JsonError::Depth => Reason::bad(error.to_string()),
+        JsonError::Syntax | JsonError::Depth | JsonError::TooMany => Reason::bad(error.to_string()),
     })?;
     Ok(rows.resolve(&identified.target, Some(&body)).map_err(|error| unclear(&error))?)
 }
@@ -145,105 +175,5 @@ fn unclear(error: &ClassifyError) -> Reason {
     match error {
         ClassifyError::Ambiguous(_) => Reason::ambiguous(error.to_string()),
         ClassifyError::WrongType(_) | ClassifyError::NotRead => Reason::bad(error.to_string()),
-    }
-}
-
-/// A body whose framing does not hold.
-pub(crate) fn bad_framing(error: BodyError) -> Reason {
-    match error.status() {
-        413 => Reason::TooLarge,
-        431 => Reason::HeadTooLarge,
-        _ if error.is_ambiguous() => Reason::ambiguous(error.text()),
-        _ => Reason::bad(error.text()),
-    }
-}
-
-/// Collects a whole body within its limit.
-async fn collect<N: Network>(
-    core: &Core<N>,
-    client: &mut Client<N>,
-    bytes_max: u64,
-) -> Result<(Vec<Buffer>, usize), Ending> {
-    if let Framing::Length(length) = client.head.framing
-        && length > bytes_max
-    {
-        return Err(Reason::TooLarge.into());
-    }
-    respond::go_on(core, client).await?;
-    client.body = BodyRead::Begun;
-    let pool = core.network.pool();
-    let gap = Duration::from_millis(core.limits().body_gap_ms_max);
-    let bytes_max = usize::try_from(bytes_max).unwrap_or(usize::MAX);
-    let mut decoder = BodyDecoder::request(client.head.framing);
-    let mut gathered = Gathered::default();
-    while !decoder.is_done() {
-        let Client { input, guard, .. } = client;
-        let mut buffer = match guard.within(gap, input.next()).await {
-            Ok(Ok(Some(buffer))) => buffer,
-            Ok(Ok(None)) => return Err(Reason::bad("the body ends early").into()),
-            Ok(Err(NetworkError::Exhausted)) => return Err(Reason::Overloaded.into()),
-            Ok(Err(_)) => return Err(Reason::ClientGone.into()),
-            Err(interrupt) => return Err(interrupt.or(Reason::Timeout).into()),
-        };
-        while !buffer.is_empty() && !decoder.is_done() {
-            match decoder.decode(&buffer).map_err(bad_framing)? {
-                Step::Skip(count) => drop(buffer.split_to(count)),
-                Step::Data(count) => {
-                    let piece = buffer.split_to(count);
-                    gathered.add(pool, piece, bytes_max)?;
-                }
-                Step::Done => break,
-                Step::NeedMore => drop(buffer.split_to(buffer.len())),
-            }
-        }
-        client.input.put_back(buffer);
-    }
-    client.body = BodyRead::Done;
-    Ok(gathered.finish())
-}
-
-/// Pieces of a body, small ones copied together.
-#[derive(Default)]
-struct Gathered {
-    buffers: Vec<Buffer>,
-    open: Option<Block>,
-    length: usize,
-}
-
-impl Gathered {
-    fn add(&mut self, pool: &Pool, mut piece: Buffer, bytes_max: usize) -> Result<(), Reason> {
-        self.length = self.length.saturating_add(piece.len());
-        if self.length > bytes_max {
-            return Err(Reason::TooLarge);
-        }
-        if piece.len() >= GATHER_BELOW {
-            self.close();
-            self.buffers.push(piece);
-            return Ok(());
-        }
-        while !piece.is_empty() {
-            let mut block = match self.open.take() {
-                Some(block) => block,
-                None => pool.take().map_err(|_| Reason::Overloaded)?,
-            };
-            let taken = block.append(&piece);
-            drop(piece.split_to(taken));
-            self.open = Some(block);
-            if taken == 0 {
-                self.close();
-            }
-        }
-        Ok(())
-    }
-
-    fn close(&mut self) {
-        if let Some(block) = self.open.take() {
-            self.buffers.push(block.freeze());
-        }
-    }
-
-    fn finish(mut self) -> (Vec<Buffer>, usize) {
-        self.close();
-        (self.buffers, self.length)
     }
 }

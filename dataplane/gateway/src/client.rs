@@ -1,11 +1,9 @@
 //! One caller's connection: its requests in order, each answered before the next is read.
 
 use std::net::SocketAddr;
-use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
 use penstock_http::head::{RequestHead, ResponseHead};
 use penstock_reactor::network::{Network, Stream};
 
@@ -13,9 +11,9 @@ use crate::core::Core;
 use crate::guard::Guard;
 use crate::input::Input;
 use crate::output::Output;
-use crate::pipeline;
+use crate::pipeline::{self, Ending};
 use crate::reason::Reason;
-use crate::respond;
+use crate::relay::Cut;
 
 /// A caller's connection and what is kept from one request to the next.
 pub(crate) struct Client<N: Network> {
@@ -31,6 +29,8 @@ pub(crate) struct Client<N: Network> {
     pub(crate) reply: ResponseHead,
     /// Its address.
     pub(crate) peer: SocketAddr,
+    /// When it was accepted.
+    pub(crate) accepted: Duration,
     /// Requests that were answered.
     pub(crate) served: u64,
     /// How far the current request's body was read.
@@ -78,6 +78,7 @@ pub(crate) async fn serve<N: Network>(core: Rc<Core<N>>, stream: N::Stream) {
         reply: ResponseHead::new(),
         peer,
         served: 0,
+        accepted: core.network.now(),
         body: BodyRead::Done,
         answering: false,
     };
@@ -87,11 +88,7 @@ pub(crate) async fn serve<N: Network>(core: Rc<Core<N>>, stream: N::Stream) {
         client.guard.reset();
         client.body = BodyRead::Done;
         client.answering = false;
-        let exchange = AssertUnwindSafe(pipeline::exchange(&core, &mut client));
-        let next = match exchange.catch_unwind().await {
-            Ok(next) => next,
-            Err(_panic) => after_a_panic(&core, &mut client).await,
-        };
+        let next = pipeline::exchange(&core, &mut client).await;
         client.served = client.served.saturating_add(1);
         match next {
             Next::Request => {}
@@ -106,18 +103,6 @@ pub(crate) async fn serve<N: Network>(core: Rc<Core<N>>, stream: N::Stream) {
         }
     }
     core.counters.clients_open.subtract(1);
-}
-
-/// A panic ends its own exchange only: the caller is told if nothing was said yet.
-async fn after_a_panic<N: Network>(core: &Core<N>, client: &mut Client<N>) -> Next {
-    core.counters.panics.add(1);
-    core.counters.ended(&Reason::Internal);
-    if client.answering {
-        return Next::Abort;
-    }
-    client.output.outgoing.buffers.clear();
-    respond::internal(core, client).await;
-    Next::Close
 }
 
 /// Ends our side, then reads and drops what still comes, within bounds.
@@ -138,6 +123,15 @@ async fn linger<N: Network>(client: &mut Client<N>) {
 }
 
 impl<N: Network> Client<N> {
+    /// The ending after a fault of our own: told if nothing was said yet, else dropped.
+    pub(crate) fn internal(&self) -> Ending {
+        if self.answering {
+            Ending::Cut(Reason::Internal, Cut::Abort)
+        } else {
+            Ending::Refused(Reason::Internal)
+        }
+    }
+
     /// Whether another request may follow, once the current body has come to its end.
     pub(crate) fn goes_on_after(&self, core: &Core<N>) -> bool {
         self.head.keep_alive

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use penstock_config::decision::SubjectRules;
 use penstock_config::identity::Identity;
-use penstock_config::node::{Position, UnknownKey};
+use penstock_config::node::UnknownKey;
 use penstock_config::settings::DataplaneSettings;
 use penstock_identity::TokenCache;
 use penstock_reactor::network::Network;
@@ -19,7 +19,8 @@ use tokio::sync::mpsc;
 use crate::access_log::LogQueue;
 use crate::counters::Counters;
 use crate::endpoint::{Endpoints, Health};
-use crate::enforced::{CoreView, Published, PublishedAddresses};
+use crate::enforced::{CoreView, Published, PublishedAddresses, Trust};
+use crate::failures::Failures;
 use crate::guard::Cancel;
 use crate::pool::Pool;
 use crate::reason::Reason;
@@ -42,6 +43,8 @@ pub(crate) struct Node {
     pub(crate) connected: AtomicBool,
     /// Snapshots that were refused.
     pub(crate) snapshots_refused: AtomicU64,
+    /// Access log lines that could not be written.
+    pub(crate) log_lost: Arc<AtomicU64>,
 }
 
 impl Node {
@@ -55,6 +58,7 @@ impl Node {
             draining: AtomicBool::new(false),
             connected: AtomicBool::new(false),
             snapshots_refused: AtomicU64::new(0),
+            log_lost: Arc::default(),
         }
     }
 
@@ -69,13 +73,8 @@ impl Node {
 /// What a core tells the sync thread.
 #[derive(Debug)]
 pub(crate) enum Report {
-    /// The core enforces this position from now on.
-    Enforces {
-        /// Index of the core.
-        core: usize,
-        /// The position.
-        position: Position,
-    },
+    /// A core enforces another position from now on; its counters say which.
+    Enforces,
     /// An endpoint does well or badly from now on.
     Endpoint {
         /// Index of the core that says so.
@@ -96,6 +95,14 @@ pub(crate) struct Known {
     pub(crate) identity: Rc<Identity>,
     /// The rules that concern it.
     pub(crate) rules: SubjectRules,
+    /// What its issuer's document said that the identity rests on.
+    pub(crate) trust: Trust,
+    /// The key that its token was signed with (RFC 7638).
+    pub(crate) key_thumbprint: [u8; 32],
+    /// When the token ends, leeway included.
+    pub(crate) expires_ms: u64,
+    /// Which of this core's policies it was verified under.
+    pub(crate) generation: u64,
 }
 
 /// The policy in force on this core; cloning it touches no count that another core touches.
@@ -125,13 +132,20 @@ pub(crate) struct Core<N: Network> {
     pub(crate) log: LogQueue,
     /// Where reports to the sync thread go.
     pub(crate) reports: mpsc::Sender<Report>,
+    /// Tokens that failed, by address.
+    pub(crate) failures: Failures,
     in_force: RefCell<Option<InForce>>,
+    generation: Cell<u64>,
+    behind_since: Cell<Option<Duration>>,
     random: Cell<u64>,
     told: RefCell<HashMap<String, Health>>,
 }
 
 /// Verified tokens kept a core.
 const TOKENS_MAX: usize = 4_096;
+
+/// How long a core may be behind the published policy.
+const BEHIND_MAX: Duration = Duration::from_secs(1);
 
 /// Exchanges decided again between two yields.
 const REDECIDE_SLICE: usize = 64;
@@ -159,7 +173,10 @@ impl<N: Network> Core<N> {
             tokens: RefCell::new(TokenCache::new(TOKENS_MAX)),
             log,
             reports,
+            failures: Failures::default(),
             in_force: RefCell::new(None),
+            generation: Cell::new(0),
+            behind_since: Cell::new(None),
             random: Cell::new(seed()),
             told: RefCell::new(HashMap::new()),
         }
@@ -175,14 +192,42 @@ impl<N: Network> Core<N> {
             return Err(Reason::PolicyStale);
         }
         match self.in_force.borrow().as_ref() {
-            Some(enforced) if wall_ms < enforced.expires_ms => Ok(Rc::clone(enforced)),
+            Some(enforced) if wall_ms < enforced.expires_ms && self.keeps_up(enforced) => {
+                Ok(Rc::clone(enforced))
+            }
             Some(_) | None => Err(Reason::PolicyStale),
         }
+    }
+
+    /// Whether the policy is the published one, or was a second ago. A core that lost its mail must
+    /// not go on under an old policy.
+    fn keeps_up(&self, enforced: &CoreView) -> bool {
+        let published = self.node.published.load();
+        if published.as_ref().is_some_and(|published| enforced.is(published)) {
+            self.behind_since.set(None);
+            return true;
+        }
+        let now = self.network.now();
+        let since = self.behind_since.get().unwrap_or(now);
+        self.behind_since.set(Some(since));
+        now.saturating_sub(since) <= BEHIND_MAX
+    }
+
+    /// Counts the policies that this core has taken.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.get()
     }
 
     /// Wall clock in milliseconds.
     pub(crate) fn wall_ms(&self) -> u64 {
         u64::try_from(self.network.wall().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Whether so much of the buffer budget is used that no new exchange begins: what is left is for
+    /// those that run, which are never shed first.
+    pub(crate) fn is_short_of_buffers(&self) -> bool {
+        let pool = self.network.pool();
+        pool.bytes_in_use() > pool.bytes_max() / 10 * 9
     }
 
     /// The limits of the settings.
@@ -217,6 +262,7 @@ impl<N: Network> Core<N> {
         let enforced: InForce = Rc::new(CoreView::new(enforced, &self.endpoints));
         let position = enforced.position;
         *self.in_force.borrow_mut() = Some(Rc::clone(&enforced));
+        self.generation.set(self.generation().wrapping_add(1));
         self.tokens.borrow_mut().clear();
         let open = self.registry.open();
         for slice in open.chunks(REDECIDE_SLICE) {
@@ -230,9 +276,9 @@ impl<N: Network> Core<N> {
         self.counters.epoch.set(position.epoch);
         self.counters.version.set(position.version);
         self.counters.revision.set(position.revision);
-        let report = Report::Enforces { core: self.seat, position };
-        // A full queue means that the sync thread is behind: it asks again.
-        let _ = self.reports.try_send(report);
+        self.counters.enforced_at_ms.set(self.wall_ms());
+        // A nudge; the counters say it in any case.
+        let _ = self.reports.try_send(Report::Enforces);
     }
 
     /// What is done every second: idle upstream connections that are too old are closed, and gauges

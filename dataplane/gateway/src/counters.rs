@@ -3,6 +3,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use penstock_config::node::Position;
+
 use crate::reason::Reason;
 
 /// A number that one core writes and any thread reads.
@@ -53,9 +55,20 @@ pub(crate) struct Counters {
     pub(crate) epoch: Count,
     pub(crate) version: Count,
     pub(crate) revision: Count,
+    /// Since when, milliseconds since the Unix epoch.
+    pub(crate) enforced_at_ms: Count,
 }
 
 impl Counters {
+    /// What the core enforces.
+    pub(crate) fn position(&self) -> Position {
+        Position {
+            epoch: self.epoch.read(),
+            version: self.version.read(),
+            revision: self.revision.read(),
+        }
+    }
+
     /// Counts the end of an exchange.
     pub(crate) fn ended(&self, reason: &Reason) {
         if let Some(count) = self.ended.get(reason.index()) {

@@ -59,8 +59,8 @@ pub(crate) fn decide<N: Network>(
     request: ClassifiedRequest,
     session: &mut Session,
 ) -> Result<(Permit, Cleared), Ending> {
-    let ClassifiedRequest { identified, connection, classified, payload } = request;
-    let policy = &identified.in_force.policy;
+    let ClassifiedRequest { in_force, identified, connection, classified, payload } = request;
+    let policy = &in_force.policy;
     let decision =
         policy.decide(identified.identity(), identified.rules(), connection, &classified);
     match decision {
@@ -75,9 +75,10 @@ pub(crate) fn decide<N: Network>(
                 identity: Rc::clone(identified.identity()),
                 classified,
                 connection: session.connection.clone().unwrap_or_default(),
-                cancel: client.guard.cancel().clone(),
+                trust: identified.known().trust,
+                key_thumbprint: identified.known().key_thumbprint,
+                cancel: client.guard.cancel(),
             });
-            let in_force = Rc::clone(&identified.in_force);
             let cleared = Cleared { head: identified.head, target: identified.target, payload };
             Ok((Permit { in_force, connection, open }, cleared))
         }

@@ -124,6 +124,7 @@ fn is_its_fault(reason: &Reason) -> bool {
         | Reason::Overloaded
         | Reason::PolicyChanged(_)
         | Reason::PolicyStale
+        | Reason::RateLimited
         | Reason::StreamTooLong
         | Reason::TargetTooLong
         | Reason::Timeout

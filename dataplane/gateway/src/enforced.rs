@@ -7,11 +7,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::endpoint::{Endpoint as EndpointState, Endpoints};
+use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use penstock_config::catalogue::Table;
 use penstock_config::decision::{ConnectionIndex, Policy};
-use penstock_config::documents::{Connection, CredentialScheme, Endpoint};
+use penstock_config::documents::{Connection, CredentialScheme, Endpoint, Issuer};
 use penstock_config::node::{Credentials, Position};
 use penstock_config::snapshot::Snapshot;
 use penstock_identity::Issuers;
@@ -27,8 +28,24 @@ pub(crate) struct Enforced {
     pub(crate) issuers: Issuers,
     /// Rules.
     pub(crate) policy: Policy,
-    trusted: Vec<String>,
+    trusted: HashMap<String, Trust>,
     upstreams: Vec<Upstream>,
+}
+
+/// What of an issuer's document an identity rests on, as a digest: where it is, for whom it speaks,
+/// and which claims name a user and groups.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Trust([u8; 32]);
+
+impl Trust {
+    fn of(issuer: &Issuer) -> Self {
+        let parts = (&issuer.issuer, &issuer.audiences, &issuer.user_claim, &issuer.groups_claim);
+        // A tuple of texts always has a JSON form; without one the digest matches no other.
+        let text = serde_json::to_vec(&parts).unwrap_or_default();
+        let mut trust = Self::default();
+        trust.0.copy_from_slice(digest(&SHA256, &text).as_ref());
+        trust
+    }
 }
 
 /// One connection, ready for use.
@@ -125,15 +142,15 @@ impl Enforced {
             expires_ms: snapshot.expires_ms,
             issuers,
             policy,
-            trusted: documents.into_iter().map(|issuer| issuer.name).collect(),
+            trusted: documents.iter().map(|one| (one.name.clone(), Trust::of(one))).collect(),
             upstreams,
         };
         Ok((compiled, problems.iter().map(ToString::to_string).collect()))
     }
 
-    /// Whether an issuer of that name is still trusted.
-    pub(crate) fn trusts(&self, issuer: &str) -> bool {
-        self.trusted.iter().any(|name| name == issuer)
+    /// What an issuer is trusted for, by the name of its document.
+    pub(crate) fn trust(&self, issuer: &str) -> Option<Trust> {
+        self.trusted.get(issuer).copied()
     }
 
     /// The connection at an index that [`Policy::connection`] gave.
@@ -243,6 +260,11 @@ impl CoreView {
         let own = |upstream: &Upstream| upstream.endpoints.iter().map(one).collect();
         let targets = enforced.upstreams.iter().map(own).collect();
         Self { enforced, targets }
+    }
+
+    /// Whether it is a view of this policy.
+    pub(crate) fn is(&self, enforced: &Arc<Enforced>) -> bool {
+        Arc::ptr_eq(&self.enforced, enforced)
     }
 
     /// The endpoints of a connection.

@@ -7,26 +7,23 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
-use penstock_http::body::{BodyDecoder, Step};
-use penstock_http::chunk::{CHUNK_END, LAST_CHUNK, chunk_head};
-use penstock_http::head::Framing;
-use penstock_reactor::buffer::{Buffer, Pool};
-use penstock_reactor::network::{Network, NetworkError, Receiver, Sender};
+use penstock_reactor::buffer::Buffer;
+use penstock_reactor::network::{Network, NetworkError};
 
-use crate::classify::{Payload, bad_framing};
-use crate::client::{BodyRead, Client};
+use crate::classify::Payload;
+use crate::client::Client;
+use crate::collect::Pace;
 use crate::core::Core;
 use crate::endpoint::Endpoint;
-use crate::guard::{Guard, Interrupt};
+use crate::guard::Interrupt;
 use crate::inject::Outbound;
-use crate::input::Input;
-use crate::output::Output;
 use crate::pipeline::Ending;
 use crate::pool::{Taken, UpstreamConnection};
 use crate::reason::Reason;
 use crate::relay::{self, Cut, Downlink};
 use crate::respond;
 use crate::session::Session;
+use crate::uplink::Uplink;
 
 /// What both directions of a conversation tell each other.
 #[derive(Default)]
@@ -35,8 +32,12 @@ pub(crate) struct Conversation {
     pub(crate) cut: RefCell<Option<Cut>>,
     /// Whether any byte of an answer came.
     pub(crate) answered: Cell<bool>,
-    request_sent: Cell<bool>,
-    bytes_up: Cell<u64>,
+    /// Whether the whole request was sent.
+    pub(crate) request_sent: Cell<bool>,
+    /// Since when only the answer is waited for.
+    pub(crate) waiting_since: Cell<Option<Duration>>,
+    /// Bytes of the request's body so far.
+    pub(crate) bytes_up: Cell<u64>,
 }
 
 impl Conversation {
@@ -56,7 +57,7 @@ pub(crate) async fn forward<N: Network>(
     outbound: Outbound,
     session: &mut Session,
 ) -> Result<(), Ending> {
-    if matches!(outbound.payload, Payload::Streamed(_)) {
+    if outbound.streams {
         respond::go_on(core, client).await?;
     }
     let mut may_reuse = true;
@@ -66,8 +67,9 @@ pub(crate) async fn forward<N: Network>(
         let running = endpoint.run();
         let sent_before = upstream.output.bytes_sent();
         let conversation = Conversation::default();
+        let request = (head, outbound.payload(upstream.reused));
         let result =
-            converse(core, client, &mut upstream, head, &outbound, session, &conversation).await;
+            converse(core, client, &mut upstream, request, &outbound, session, &conversation).await;
         session.bytes_up = session.bytes_up.saturating_add(conversation.bytes_up.get());
         let nothing_sent = upstream.output.bytes_sent() == sent_before;
         let stale = upstream.reused && !conversation.answered.get();
@@ -76,7 +78,7 @@ pub(crate) async fn forward<N: Network>(
             Ok(reusable) => {
                 endpoint.learn(None, core.network.now());
                 let clean = conversation.request_sent.get() && upstream.input.unused_bytes() == 0;
-                if reusable && clean && !matches!(outbound.payload, Payload::Streamed(_)) {
+                if reusable && clean && !outbound.streams {
                     core.pool.keep(upstream);
                 }
                 return Ok(());
@@ -110,16 +112,16 @@ async fn reach<N: Network>(
     let limit = Duration::from_millis(core.limits().connect_ms_max);
     let addresses = core.node.addresses.load();
     let mut reason = Reason::UpstreamUnreachable;
-    for (target, head) in &outbound.tries {
+    for (target, head) in outbound.tries() {
         session.endpoint = Some(target.authority.clone());
         for address in addresses.addresses(&target.endpoint) {
             if may_reuse && let Some(kept) = reuse(core, address) {
-                return Ok((kept, head.clone(), Rc::clone(&target.state)));
+                return Ok((kept, head, Rc::clone(&target.state)));
             }
             match client.guard.within(limit, core.pool.connect(address)).await {
                 Ok(Ok(connection)) => {
                     core.counters.upstream_connects.add(1);
-                    return Ok((connection, head.clone(), Rc::clone(&target.state)));
+                    return Ok((connection, head, Rc::clone(&target.state)));
                 }
                 Ok(Err(NetworkError::Exhausted)) => return Err(Reason::Overloaded.into()),
                 Ok(Err(_)) => reason = Reason::UpstreamUnreachable,
@@ -153,7 +155,7 @@ async fn converse<N: Network>(
     core: &Core<N>,
     client: &mut Client<N>,
     upstream: &mut UpstreamConnection<N>,
-    head: Buffer,
+    (head, payload): (Buffer, Payload),
     outbound: &Outbound,
     session: &mut Session,
     conversation: &Conversation,
@@ -162,149 +164,17 @@ async fn converse<N: Network>(
     let Client { input, output, guard, head: request, reply, body, answering, .. } = client;
     let uplink = Uplink {
         guard,
-        pool: core.network.pool(),
-        gap: Duration::from_millis(core.limits().body_gap_ms_max),
+        network: &core.network,
+        pace: Pace::new(core),
         body_bytes_max: outbound.body_bytes_max,
         conversation,
         body,
     };
     let downlink = Downlink { core, guard, conversation, outbound, request, goes_on, answering };
-    let up = pin!(uplink.run(input, &mut upstream.output, head, &outbound.payload));
+    let up = pin!(uplink.run(input, &mut upstream.output, head, payload));
     let down = pin!(relay::run(downlink, &mut upstream.input, output, reply, session));
     match select(down, up).await {
         Either::Left((result, _)) => result,
         Either::Right((reason, _)) => Err(conversation.ending(reason)),
     }
-}
-
-/// The way up of one conversation.
-struct Uplink<'c, N: Network> {
-    guard: &'c Guard<N>,
-    pool: &'c Pool,
-    gap: Duration,
-    body_bytes_max: u64,
-    conversation: &'c Conversation,
-    body: &'c mut BodyRead,
-}
-
-impl<N: Network> Uplink<'_, N> {
-    /// Sends the request, then watches the caller. Ends only when the exchange must end.
-    async fn run<R: Receiver, S: Sender>(
-        mut self,
-        input: &mut Input<R>,
-        output: &mut Output<S>,
-        head: Buffer,
-        payload: &Payload,
-    ) -> Reason {
-        output.outgoing.push(head);
-        if let Payload::Collected { buffers, length } = payload {
-            for buffer in buffers {
-                output.outgoing.push(buffer.clone());
-            }
-            self.conversation.bytes_up.set(*length);
-        }
-        let sent = self.flush(output).await;
-        let streamed = match (sent, payload) {
-            (Ok(()), Payload::Streamed(framing)) => self.stream(input, output, *framing).await,
-            (sent, Payload::None | Payload::Collected { .. } | Payload::Streamed(_)) => sent,
-        };
-        match streamed {
-            Ok(()) => self.conversation.request_sent.set(true),
-            // The model server does not take any more: its answer says why, if there is one.
-            Err(Reason::UpstreamReset) => {}
-            Err(reason) => return reason,
-        }
-        watch(input).await
-    }
-
-    async fn flush<S: Sender>(&self, output: &mut Output<S>) -> Result<(), Reason> {
-        match self.guard.within(self.gap, output.flush()).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(Reason::UpstreamReset),
-            Err(interrupt) => Err(interrupt.or(Reason::UpstreamTimeout)),
-        }
-    }
-
-    /// Passes a body on as it comes.
-    async fn stream<R: Receiver, S: Sender>(
-        &mut self,
-        input: &mut Input<R>,
-        output: &mut Output<S>,
-        framing: Framing,
-    ) -> Result<(), Reason> {
-        let mut decoder = BodyDecoder::request(framing);
-        let chunked = framing == Framing::Chunked;
-        *self.body = BodyRead::Begun;
-        while !decoder.is_done() {
-            let mut buffer = match self.guard.within(self.gap, input.next()).await {
-                Ok(Ok(Some(buffer))) => buffer,
-                Ok(Ok(None)) => return Err(Reason::bad("the body ends early")),
-                Ok(Err(NetworkError::Exhausted)) => return Err(Reason::Overloaded),
-                Ok(Err(_)) => return Err(Reason::ClientGone),
-                Err(interrupt) => return Err(interrupt.or(Reason::Timeout)),
-            };
-            while !buffer.is_empty() && !decoder.is_done() {
-                match decoder.decode(&buffer).map_err(bad_framing)? {
-                    Step::Skip(count) => drop(buffer.split_to(count)),
-                    Step::Data(count) => {
-                        let piece = buffer.split_to(count);
-                        self.pass(output, piece, chunked)?;
-                    }
-                    Step::Done => break,
-                    Step::NeedMore => drop(buffer.split_to(buffer.len())),
-                }
-            }
-            input.put_back(buffer);
-            if decoder.is_done() {
-                *self.body = BodyRead::Done;
-                if chunked {
-                    output.outgoing.push(Buffer::from_static(LAST_CHUNK));
-                }
-            }
-            self.flush(output).await?;
-        }
-        Ok(())
-    }
-
-    fn pass<S: Sender>(
-        &self,
-        output: &mut Output<S>,
-        piece: Buffer,
-        chunked: bool,
-    ) -> Result<(), Reason> {
-        let length = u64::try_from(piece.len()).unwrap_or(u64::MAX);
-        let total = self.conversation.bytes_up.get().saturating_add(length);
-        self.conversation.bytes_up.set(total);
-        if total > self.body_bytes_max {
-            return Err(Reason::TooLarge);
-        }
-        if !chunked {
-            output.outgoing.push(piece);
-            return Ok(());
-        }
-        let size = chunk_head(piece.len());
-        let size = self.pool.copy(size.as_ref()).map_err(|_| Reason::Overloaded)?;
-        output.outgoing.push(size);
-        output.outgoing.push(piece);
-        output.outgoing.push(Buffer::from_static(CHUNK_END));
-        Ok(())
-    }
-}
-
-/// Bytes of later requests that are taken while an answer is under way; then the caller waits.
-const PIPELINED_BYTES_MAX: usize = 16 * 1024;
-
-/// Waits until the caller leaves. Bytes of a next request are kept, within a bound, and not parsed.
-async fn watch<R: Receiver>(input: &mut Input<R>) -> Reason {
-    while input.unused_bytes() < PIPELINED_BYTES_MAX {
-        match input.more().await {
-            Ok(true) => {}
-            Ok(false) | Err(NetworkError::Reset | NetworkError::Refused) => {
-                return Reason::ClientGone;
-            }
-            Err(NetworkError::System(_)) => return Reason::ClientGone,
-            Err(NetworkError::Exhausted) => break,
-        }
-    }
-    std::future::pending().await
 }

@@ -32,11 +32,6 @@ impl Cancel {
         }
     }
 
-    /// Forgets a cancellation, before the next exchange on the same connection.
-    pub(crate) fn reset(&self) {
-        self.0.reason.borrow_mut().take();
-    }
-
     fn poll(&self, cx: &Context<'_>) -> Option<Reason> {
         let reason = self.0.reason.borrow().clone();
         if reason.is_none() {
@@ -70,7 +65,8 @@ type Timer = Pin<Box<dyn Future<Output = ()>>>;
 /// The limits of one caller's connection.
 pub(crate) struct Guard<N: Network> {
     network: N,
-    cancel: Cancel,
+    /// A new one for each exchange: a late cancellation must not hit the next.
+    cancel: RefCell<Cancel>,
     /// No wait goes beyond this: the end of the whole exchange.
     ends: Cell<Duration>,
     armed: RefCell<Option<(Duration, Timer)>>,
@@ -81,15 +77,15 @@ impl<N: Network> Guard<N> {
     pub(crate) fn new(network: N) -> Self {
         Self {
             network,
-            cancel: Cancel::default(),
+            cancel: RefCell::new(Cancel::default()),
             ends: Cell::new(Duration::MAX),
             armed: RefCell::new(None),
         }
     }
 
     /// The handle that ends its waits.
-    pub(crate) fn cancel(&self) -> &Cancel {
-        &self.cancel
+    pub(crate) fn cancel(&self) -> Cancel {
+        self.cancel.borrow().clone()
     }
 
     /// No wait goes on longer than this from now.
@@ -100,7 +96,7 @@ impl<N: Network> Guard<N> {
     /// Lifts the end and any cancellation, before the next exchange.
     pub(crate) fn reset(&self) {
         self.ends.set(Duration::MAX);
-        self.cancel.reset();
+        *self.cancel.borrow_mut() = Cancel::default();
     }
 
     /// Whether the end of the whole exchange has come.
@@ -115,9 +111,10 @@ impl<N: Network> Guard<N> {
         future: impl Future<Output = T>,
     ) -> Result<T, Interrupt> {
         let mut future = pin!(future);
+        let cancel = self.cancel();
         let deadline = self.network.now().saturating_add(limit).min(self.ends.get());
         poll_fn(|cx| {
-            if let Some(reason) = self.cancel.poll(cx) {
+            if let Some(reason) = cancel.poll(cx) {
                 return Poll::Ready(Err(Interrupt::Cancelled(reason)));
             }
             if let Poll::Ready(value) = future.as_mut().poll(cx) {

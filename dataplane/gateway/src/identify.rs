@@ -18,18 +18,21 @@ use crate::pipeline::Ending;
 use crate::reason::Reason;
 use crate::session::Session;
 
-/// A request of somebody known, under one policy.
+/// A request of somebody known.
 pub(crate) struct Identified {
     /// The head's bytes.
     pub(crate) head: Buffer,
     /// The target.
     pub(crate) target: Target,
-    /// The policy that everything from here on is decided under.
-    pub(crate) in_force: InForce,
     known: Rc<Known>,
 }
 
 impl Identified {
+    /// What was verified, and under which policy.
+    pub(crate) fn known(&self) -> &Known {
+        &self.known
+    }
+
     /// Who asks.
     pub(crate) fn identity(&self) -> &Rc<Identity> {
         &self.known.identity
@@ -50,10 +53,27 @@ pub(crate) fn identify<N: Network>(
 ) -> Result<Identified, Ending> {
     let in_force = core.in_force()?;
     let token = token(client, &request.head)?;
-    let known = known(core, &in_force, token)?;
+    let known = known(core, client, &in_force, token)?;
     session.identity = Some(Rc::clone(&known.identity));
     let Some(target) = request.target else { return Err(Reason::Method.into()) };
-    Ok(Identified { head: request.head, target, in_force, known })
+    Ok(Identified { head: request.head, target, known })
+}
+
+/// The policy in force now, and the caller as it sees them: after a wait the policy may be another
+/// one, and the token may have expired.
+pub(crate) fn anew<N: Network>(
+    core: &Core<N>,
+    client: &Client<N>,
+    identified: Identified,
+) -> Result<(InForce, Identified), Ending> {
+    let in_force = core.in_force()?;
+    let is_current = identified.known.generation == core.generation();
+    if is_current && core.wall_ms() < identified.known.expires_ms {
+        return Ok((in_force, identified));
+    }
+    let token = token(client, &identified.head)?;
+    let known = known(core, client, &in_force, token)?;
+    Ok((in_force, Identified { known, ..identified }))
 }
 
 /// The token's bytes: from `Authorization: Bearer` or `x-api-key`, never from both, never two.
@@ -80,6 +100,7 @@ fn bearer(value: &[u8]) -> Option<&[u8]> {
 
 fn known<N: Network>(
     core: &Core<N>,
+    client: &Client<N>,
     in_force: &InForce,
     token: &[u8],
 ) -> Result<Rc<Known>, Reason> {
@@ -89,10 +110,21 @@ fn known<N: Network>(
         core.counters.tokens_cached.add(1);
         return Ok(Rc::clone(known));
     }
+    let (address, now) = (client.peer.ip(), core.network.now());
+    if !core.failures.may_try(address, now) {
+        return Err(Reason::RateLimited);
+    }
     core.counters.tokens_verified.add(1);
-    let verified = in_force.issuers.verify(token, now_ms).map_err(|error| refusal(core, error))?;
+    let verified = in_force.issuers.verify(token, now_ms).map_err(|error| {
+        core.failures.failed(address, now);
+        refusal(core, error)
+    })?;
     let known = Rc::new(Known {
         rules: in_force.policy.subject_rules(&verified.identity),
+        trust: in_force.trust(&verified.identity.issuer).unwrap_or_default(),
+        key_thumbprint: verified.key_thumbprint,
+        expires_ms: verified.expires_ms,
+        generation: core.generation(),
         identity: Rc::new(verified.identity),
     });
     core.tokens.borrow_mut().insert(

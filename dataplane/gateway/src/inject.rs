@@ -1,6 +1,7 @@
 //! Inject: the head that goes up is written anew from parsed values, with the model's own
 //! credential in place of the caller's.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -21,23 +22,48 @@ use crate::reason::Reason;
 use crate::registry::{Entry, OpenExchange};
 use crate::session::Session;
 
-/// A request as it goes to an endpoint. Clones of its buffers are cheap: another try sends the same
-/// bytes.
+/// A request as it goes to an endpoint.
 pub(crate) struct Outbound {
-    /// Endpoints in the order to try, each with the head for it.
-    pub(crate) tries: Vec<(Rc<CoreTarget>, Buffer)>,
+    tries: RefCell<Vec<Try>>,
+    payload: RefCell<Payload>,
+    /// Whether the body is passed on as it comes.
+    pub(crate) streams: bool,
     /// All endpoints of the connection: what a `location` may name.
     pub(crate) targets: Rc<[Rc<CoreTarget>]>,
     /// Largest body, in bytes.
     pub(crate) body_bytes_max: u64,
-    /// The body.
-    pub(crate) payload: Payload,
     /// Whether the request can be sent again after bytes of it were sent (RFC 9110 section 9.2.2).
     pub(crate) repeatable: bool,
     /// Whether the answer has no body whatever its head says.
     pub(crate) to_head_request: bool,
     /// Keeps the exchange under the eye of later policies.
     pub(crate) _open: Entry<OpenExchange>,
+}
+
+/// An endpoint to try, and the head for it.
+pub(crate) type Try = (Rc<CoreTarget>, Buffer);
+
+impl Outbound {
+    /// Endpoints in the order to try.
+    pub(crate) fn tries(&self) -> Vec<Try> {
+        self.tries.borrow().clone()
+    }
+
+    /// The body. Only a kept connection may turn out to be closed, so only then a copy is kept for
+    /// another try.
+    pub(crate) fn payload(&self, may_try_again: bool) -> Payload {
+        if may_try_again {
+            return self.payload.borrow().clone();
+        }
+        self.tries.borrow_mut().clear();
+        self.payload.replace(Payload::None)
+    }
+
+    /// Lets go of what another try would need: an answer has begun.
+    pub(crate) fn let_go(&self) {
+        self.tries.borrow_mut().clear();
+        self.payload.replace(Payload::None);
+    }
 }
 
 /// Writes the upstream's heads.
@@ -64,12 +90,13 @@ pub(crate) fn inject<N: Network>(
     let body_bytes_max = upstream.document.limits.body_bytes_max;
     let Cleared { payload, .. } = cleared;
     Ok(Outbound {
-        tries,
+        tries: RefCell::new(tries),
+        streams: matches!(payload, Payload::Streamed(_)),
         targets,
         body_bytes_max,
         repeatable: client.head.method.is_safe() && matches!(payload, Payload::None),
         to_head_request: session.method == "HEAD",
-        payload,
+        payload: RefCell::new(payload),
         _open: permit.into_entry(),
     })
 }

@@ -46,6 +46,8 @@ impl<R: Receiver> Input<R> {
     pub(crate) async fn more(&mut self) -> Result<bool, NetworkError> {
         match self.receiver.receive().await? {
             Received::Data(buffer) => {
+                // A head may begin in it, and with it a token.
+                buffer.mark_sensitive();
                 self.unused.push_back(buffer);
                 Ok(true)
             }
@@ -63,6 +65,11 @@ impl<R: Receiver> Input<R> {
     /// Bytes that have come already, without waiting for more.
     pub(crate) fn pop_unused(&mut self) -> Option<Buffer> {
         self.unused.pop_front()
+    }
+
+    /// Pieces that came and were not used; each may hold a block.
+    pub(crate) fn unused_pieces(&self) -> usize {
+        self.unused.len()
     }
 
     /// Bytes that came and were not used.

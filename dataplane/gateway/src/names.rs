@@ -27,6 +27,8 @@ pub(crate) const BYTES_DOWN: &str = "penstock_relay_down_bytes_total";
 pub(crate) const BYTES_UP: &str = "penstock_relay_up_bytes_total";
 /// Access log lines that were dropped because the log's queue was full.
 pub(crate) const LOG_DROPPED: &str = "penstock_record_log_lines_dropped_total";
+/// Access log lines that could not be written.
+pub(crate) const LOG_LOST: &str = "penstock_record_log_lines_lost_total";
 /// Exchanges that ended by a panic of ours.
 pub(crate) const PANICS: &str = "penstock_exchange_panics_total";
 /// Bytes of the buffer budget in use.

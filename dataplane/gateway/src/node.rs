@@ -60,9 +60,10 @@ impl Running {
         joined: Joined,
     ) -> Result<Self, StartError> {
         let count = core_count(&settings);
-        let (log_queue, log) = LogWriter::start(&settings.access_log).map_err(|error| {
-            let path = settings.access_log.display();
-            StartError(format!("the access log {path} can't be opened: {error}"))
+        let node = Arc::new(Node::new(settings));
+        let path = &node.settings.access_log;
+        let (log_queue, log) = LogWriter::start(path, Arc::clone(&node.log_lost)).map_err(|e| {
+            StartError(format!("the access log {} can't be opened: {e}", path.display()))
         })?;
         let counters: Arc<[Arc<Counters>]> =
             (0..count).map(|_| Arc::new(Counters::default())).collect();
@@ -72,11 +73,10 @@ impl Running {
             .unzip();
         let seats =
             Arc::new(Seats { mail: std::sync::Mutex::new(seats), counters: Arc::clone(&counters) });
-        let node = Arc::new(Node::new(settings));
         let (reports, reported) = mpsc::channel(REPORTS_MAX);
         let cores = start_cores(&node, count, seats, log_queue, reports)?;
         let listen = node.settings.operations_listen;
-        let views = Views { node: Arc::clone(&node), cores: counters };
+        let views = Views { node: Arc::clone(&node), cores: Arc::clone(&counters) };
         let operations = Operations::start(listen, views).map_err(|error| {
             StartError(format!("the operations address {listen} can't be used: {error}"))
         })?;
@@ -86,6 +86,7 @@ impl Running {
             joined,
             cores: mail.clone(),
             reports: reported,
+            counters,
             listen: cores.address().to_string(),
         };
         let sync = Sync::start(parts)
@@ -229,6 +230,10 @@ impl cores::Core for GatewayCore {
     fn refuse(self: Rc<Self>, stream: SocketStream) {
         self.0.counters.clients_refused.add(1);
         drop(stream);
+        // The next one gets the place of one that only waits.
+        if let Some(waiting) = self.0.idle.open().first() {
+            waiting.cancel(Reason::Overloaded);
+        }
     }
 }
 

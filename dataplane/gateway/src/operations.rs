@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::extract::State;
@@ -30,6 +30,9 @@ pub(crate) struct Views {
     /// One set of counters a core.
     pub(crate) cores: Arc<[Arc<Counters>]>,
 }
+
+/// How long calls that run at the end may take.
+const LAST_CALLS: Duration = Duration::from_secs(1);
 
 /// The running thread.
 pub(crate) struct Operations {
@@ -56,10 +59,19 @@ impl Operations {
             .with_state(views);
         let serve = async move {
             let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
-            let stop = async move {
-                let _ = stopped.changed().await;
+            let mut stop = stopped.clone();
+            let graceful = async move {
+                let _ = stop.changed().await;
             };
-            let _ = axum::serve(listener, routes).with_graceful_shutdown(stop).await;
+            // A caller that never finishes its request must not keep the process.
+            let at_last = async move {
+                let _ = stopped.changed().await;
+                tokio::time::sleep(LAST_CALLS).await;
+            };
+            tokio::select! {
+                _ = axum::serve(listener, routes).with_graceful_shutdown(graceful) => {}
+                () = at_last => {}
+            }
         };
         let thread = std::thread::Builder::new()
             .name("operations".to_owned())
@@ -91,14 +103,13 @@ fn obstacle(views: &Views) -> Option<&'static str> {
     let now = wall_ms();
     let in_force = node.published.load();
     let Some(enforced) = in_force.as_ref() else { return Some("no policy yet") };
-    let version = |core: &Arc<Counters>| core.version.read();
     if node.draining.load(Ordering::Relaxed) {
         Some("draining")
     } else if node.is_stale(now) {
         Some("the policy was not confirmed for too long")
     } else if now >= enforced.expires_ms {
         Some("the policy has expired")
-    } else if !views.cores.iter().all(|core| version(core) == enforced.position.version) {
+    } else if !views.cores.iter().all(|core| core.position() == enforced.position) {
         Some("not every core enforces the policy yet")
     } else {
         None
@@ -201,6 +212,11 @@ fn node_gauges(registry: &Registry, views: &Views) -> prometheus::Result<()> {
             names::CONTROL_CONNECTED,
             u64::from(node.connected.load(Ordering::Relaxed)),
             "1 while the control plane answers",
+        ),
+        (
+            names::LOG_LOST,
+            node.log_lost.load(Ordering::Relaxed),
+            "access log lines that could not be written",
         ),
         (
             names::SNAPSHOTS_REFUSED,

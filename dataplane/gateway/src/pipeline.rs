@@ -6,7 +6,10 @@
 //! Every way out is one [`Ending`]; `conclude` says it to the caller and to the record. Masking
 //! will stand in `relay`, holds between `decide` and `inject`, recordings in `conclude`.
 
+use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
+
+use futures_util::FutureExt as _;
 
 use penstock_reactor::network::Network;
 
@@ -55,8 +58,14 @@ impl From<Reason> for Ending {
 pub(crate) async fn exchange<N: Network>(core: &Rc<Core<N>>, client: &mut Client<N>) -> Next {
     let mut session = Session::default();
     core.counters.exchanges_open.add(1);
-    let ending = story(core, client, &mut session).await;
+    // A panic ends this exchange only. Nothing that it touched is looked at again but what is said
+    // to the caller and to the record.
+    let ending = AssertUnwindSafe(story(core, client, &mut session)).catch_unwind().await;
     core.counters.exchanges_open.subtract(1);
+    let ending = ending.unwrap_or_else(|_panic| {
+        core.counters.panics.add(1);
+        Err(client.internal())
+    });
     conclude(core, client, session, ending).await
 }
 

@@ -41,6 +41,8 @@ pub(crate) enum Reason {
     PolicyChanged(Denial),
     /// The control plane has not confirmed the policy for too long.
     PolicyStale,
+    /// Too many tokens of this address failed.
+    RateLimited,
     /// The exchange took longer than its connection allows.
     StreamTooLong,
     /// The target is too long.
@@ -94,7 +96,7 @@ impl Reason {
     }
 
     /// How many labels there are: the length of a counter table.
-    pub(crate) const LABELS: [&'static str; 31] = [
+    pub(crate) const LABELS: [&'static str; 32] = [
         "served",
         "ambiguous_request",
         "bad_request",
@@ -126,6 +128,7 @@ impl Reason {
         "upstream_timeout",
         "upstream_unauthorized",
         "version",
+        "rate_limited",
     ];
 
     /// Position of its label in [`Self::LABELS`].
@@ -162,6 +165,7 @@ impl Reason {
             Self::UpstreamTimeout => 28,
             Self::UpstreamUnauthorized => 29,
             Self::Version => 30,
+            Self::RateLimited => 31,
         }
     }
 
@@ -184,6 +188,7 @@ impl Reason {
             Self::TargetTooLong => 414,
             Self::UnsupportedEncoding => 415,
             Self::Expectation => 417,
+            Self::RateLimited => 429,
             Self::HeadTooLarge => 431,
             Self::Internal => 500,
             Self::NotImplemented => 501,
@@ -237,6 +242,7 @@ impl Reason {
             | Self::Method
             | Self::NoConnection
             | Self::PolicyStale
+            | Self::RateLimited
             | Self::Unauthenticated(_)
             | Self::UnsupportedEncoding
             | Self::UpstreamConnectTimeout
@@ -252,7 +258,7 @@ impl Reason {
     /// Seconds for `Retry-After`, where waiting helps.
     pub(crate) fn retry_after_seconds(&self) -> Option<u32> {
         match self.status() {
-            503 => Some(1),
+            429 | 503 => Some(1),
             _ => None,
         }
     }

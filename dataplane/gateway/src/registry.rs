@@ -1,7 +1,7 @@
 //! The open exchanges of one core, with what is needed to decide them again.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use penstock_config::catalogue::Classified;
@@ -9,7 +9,7 @@ use penstock_config::decision::Decision;
 use penstock_config::identity::Identity;
 
 use crate::decide::denial;
-use crate::enforced::Enforced;
+use crate::enforced::{Enforced, Trust};
 use crate::guard::Cancel;
 use crate::reason::{Denial, Reason};
 
@@ -21,6 +21,10 @@ pub(crate) struct OpenExchange {
     pub(crate) classified: Classified,
     /// Name of the connection.
     pub(crate) connection: Rc<str>,
+    /// What its issuer was trusted for.
+    pub(crate) trust: Trust,
+    /// The key that its token was signed with.
+    pub(crate) key_thumbprint: [u8; 32],
     /// Ends it.
     pub(crate) cancel: Cancel,
 }
@@ -33,7 +37,10 @@ impl OpenExchange {
             operation: self.classified.operations.first().map_or("unknown", |one| one.name()),
             by_intent: false,
         };
-        if !enforced.trusts(&self.identity.issuer) {
+        let issuer = &self.identity.issuer;
+        if enforced.trust(issuer) != Some(self.trust)
+            || !enforced.issuers.has_key(issuer, &self.key_thumbprint)
+        {
             return Some(nothing());
         }
         let Some(connection) = enforced.policy.connection(&self.connection) else {
@@ -59,7 +66,7 @@ pub(crate) struct Registry<T> {
 
 struct State<T> {
     next: u64,
-    open: HashMap<u64, Rc<T>>,
+    open: BTreeMap<u64, Rc<T>>,
 }
 
 /// Takes its item out of the registry when dropped.
@@ -71,7 +78,7 @@ pub(crate) struct Entry<T> {
 impl<T> Registry<T> {
     /// An empty one.
     pub(crate) fn new() -> Self {
-        Self { state: Rc::new(RefCell::new(State { next: 0, open: HashMap::new() })) }
+        Self { state: Rc::new(RefCell::new(State { next: 0, open: BTreeMap::new() })) }
     }
 
     /// Adds an item for as long as the entry lives.
@@ -83,7 +90,7 @@ impl<T> Registry<T> {
         Entry { state: Rc::clone(&self.state), key }
     }
 
-    /// Those that are open now.
+    /// Those that are open now, the oldest first.
     pub(crate) fn open(&self) -> Vec<Rc<T>> {
         self.state.borrow().open.values().cloned().collect()
     }

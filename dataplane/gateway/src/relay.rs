@@ -2,6 +2,7 @@
 //! stream of events is passed on up to the end of its last whole event, so that it can be cut
 //! between two events at any time.
 
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use penstock_http::body::{BodyDecoder, Step};
@@ -10,7 +11,7 @@ use penstock_http::head::{
     HeadLimits, RequestHead, ResponseFraming, ResponseHead, Version, parse_response,
 };
 use penstock_http::stream::{Boundary, StreamKind};
-use penstock_reactor::buffer::{BLOCK_BYTES, Buffer};
+use penstock_reactor::buffer::{BLOCK_BYTES, Buffer, Pool};
 use penstock_reactor::network::{Network, NetworkError, Receiver, Sender};
 
 use crate::core::Core;
@@ -19,6 +20,7 @@ use crate::guard::{Guard, Interrupt};
 use crate::inject::Outbound;
 use crate::input::{HeadFailure, Input};
 use crate::output::Output;
+use crate::pieces::Pieces;
 use crate::pipeline::Ending;
 use crate::reason::Reason;
 use crate::reply_head;
@@ -103,8 +105,11 @@ impl<N: Network> Downlink<'_, N> {
                 self.conversation.answered.set(true);
                 parse_response(bytes, &REPLY_LIMITS, to_head_request, reply)
             };
-            let read = input.head(self.core.network.pool(), parse);
-            let head = match self.guard.within(limit, read).await {
+            let read = {
+                let read = pin!(input.head(self.core.network.pool(), parse));
+                self.first_byte(limit, read).await
+            };
+            let head = match read {
                 Ok(Ok(head)) => head,
                 Ok(Err(HeadFailure::Refused(_) | HeadFailure::TooLarge)) => {
                     return Err(Reason::UpstreamProtocol.into());
@@ -115,13 +120,37 @@ impl<N: Network> Downlink<'_, N> {
                 Ok(Err(HeadFailure::Ended { .. } | HeadFailure::Network { .. })) => {
                     return Err(Reason::UpstreamReset.into());
                 }
-                Err(interrupt) => return Err(interrupt.or(Reason::UpstreamTimeout).into()),
+                Err(reason) => return Err(reason.into()),
             };
+            self.outbound.let_go();
             if reply.status >= 200 {
                 return Ok(head);
             }
         }
         Err(Reason::UpstreamProtocol.into())
+    }
+
+    /// Waits for an answer, for at most `limit` from when the whole request was sent. Before that the
+    /// limits of the request's body count.
+    async fn first_byte<T>(
+        &self,
+        limit: Duration,
+        mut answer: Pin<&mut impl Future<Output = T>>,
+    ) -> Result<T, Reason> {
+        loop {
+            let since = self.conversation.waiting_since.get();
+            let now = self.core.network.now();
+            let left = since.map_or(limit, |since| since.saturating_add(limit).saturating_sub(now));
+            match self.guard.within(left, answer.as_mut()).await {
+                Ok(answer) => return Ok(answer),
+                Err(Interrupt::Cancelled(reason)) => return Err(reason),
+                Err(Interrupt::Elapsed) if self.guard.is_over() => {
+                    return Err(Reason::StreamTooLong);
+                }
+                Err(Interrupt::Elapsed) if since.is_some() => return Err(Reason::UpstreamTimeout),
+                Err(Interrupt::Elapsed) => {}
+            }
+        }
     }
 
     async fn pass_body<R: Receiver, S: Sender>(
@@ -135,7 +164,8 @@ impl<N: Network> Downlink<'_, N> {
         loop {
             match self.guard.within(gap, input.next()).await {
                 Ok(Ok(Some(buffer))) => {
-                    let rest = body.take(buffer).map_err(|reason| self.ending(reason))?;
+                    let pool = self.core.network.pool();
+                    let rest = body.take(pool, buffer).map_err(|reason| self.ending(reason))?;
                     input.put_back(rest);
                 }
                 Ok(Ok(None)) => {
@@ -205,8 +235,7 @@ struct Body {
     decoder: BodyDecoder,
     chunked: bool,
     events: Option<(StreamKind, Boundary)>,
-    held: Vec<Buffer>,
-    held_bytes: usize,
+    held: Pieces,
     /// Whether part of an unfinished event was passed on.
     within: bool,
     free: Vec<Buffer>,
@@ -232,8 +261,7 @@ impl Body {
             decoder,
             chunked,
             events,
-            held: Vec::new(),
-            held_bytes: 0,
+            held: Pieces::default(),
             within: false,
             free: Vec::new(),
         }
@@ -247,13 +275,13 @@ impl Body {
     }
 
     /// Sorts received bytes; returns those that do not belong to the body.
-    fn take(&mut self, mut buffer: Buffer) -> Result<Buffer, Reason> {
+    fn take(&mut self, pool: &Pool, mut buffer: Buffer) -> Result<Buffer, Reason> {
         while !buffer.is_empty() && !self.decoder.is_done() {
             match self.decoder.decode(&buffer).map_err(|_| Reason::UpstreamProtocol)? {
                 Step::Skip(count) => drop(buffer.split_to(count)),
                 Step::Data(count) => {
                     let piece = buffer.split_to(count);
-                    self.sort(piece);
+                    self.sort(pool, piece)?;
                 }
                 Step::Done => break,
                 Step::NeedMore => drop(buffer.split_to(buffer.len())),
@@ -266,25 +294,24 @@ impl Body {
     }
 
     /// Whole events are free to go; the rest waits for its end.
-    fn sort(&mut self, mut piece: Buffer) {
+    fn sort(&mut self, pool: &Pool, mut piece: Buffer) -> Result<(), Reason> {
         let Some((_, boundary)) = &mut self.events else {
             self.free.push(piece);
-            return;
+            return Ok(());
         };
         if let Some(end) = boundary.scan(&piece) {
-            self.free.append(&mut self.held);
-            self.held_bytes = 0;
+            self.free.append(&mut self.held.take());
             self.within = false;
             self.free.push(piece.split_to(end));
         }
         if !piece.is_empty() {
-            self.held_bytes = self.held_bytes.saturating_add(piece.len());
-            self.held.push(piece);
+            self.held.add(pool, piece).map_err(|_| Reason::Overloaded)?;
         }
-        if self.held_bytes > HELD_BYTES_MAX || self.held.len() > HELD_PIECES_MAX {
+        if self.held.len() > HELD_BYTES_MAX {
             self.within = true;
             self.release();
         }
+        Ok(())
     }
 
     /// The body came to its end: what is held goes too.
@@ -294,10 +321,6 @@ impl Body {
     }
 
     fn release(&mut self) {
-        self.free.append(&mut self.held);
-        self.held_bytes = 0;
+        self.free.append(&mut self.held.take());
     }
 }
-
-/// Pieces of an unfinished event that are held back: each may hold a block.
-const HELD_PIECES_MAX: usize = 16;

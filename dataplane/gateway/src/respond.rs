@@ -48,12 +48,6 @@ pub(crate) async fn refuse<N: Network>(
     }
 }
 
-/// The answer after a panic of ours: no session is left to tell of.
-pub(crate) async fn internal<N: Network>(core: &Core<N>, client: &mut Client<N>) {
-    let mut session = Session { id: core.session_id(), ..Session::default() };
-    let _ = refuse(core, client, &mut session, &Reason::Internal).await;
-}
-
 fn write<N: Network>(
     pool: &Pool,
     client: &mut Client<N>,

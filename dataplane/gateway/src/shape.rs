@@ -134,6 +134,7 @@ fn extension(reason: &Reason, session: &Session) -> Value {
         | Reason::NotImplemented
         | Reason::Overloaded
         | Reason::PolicyStale
+        | Reason::RateLimited
         | Reason::StreamTooLong
         | Reason::TargetTooLong
         | Reason::Timeout
@@ -176,6 +177,7 @@ fn message(reason: &Reason, session: &Session) -> String {
         Reason::NotImplemented => "this method or coding is not spoken here".to_owned(),
         Reason::Overloaded => "this node is overloaded".to_owned(),
         Reason::PolicyStale => "this node has no confirmed policy".to_owned(),
+        Reason::RateLimited => "too many tokens of this address were not valid".to_owned(),
         Reason::StreamTooLong => format!("the exchange took longer than {connection} allows"),
         Reason::TargetTooLong => "the target of the request is too long".to_owned(),
         Reason::Timeout => "the request did not come in time".to_owned(),

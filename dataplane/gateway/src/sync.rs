@@ -12,11 +12,11 @@ use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use penstock_config::node::NodeStatus;
 use penstock_reactor::mailbox::MailSender;
 use tokio::sync::{mpsc, watch};
 
 use crate::core::{Node, Report};
+use crate::counters::Counters;
 
 pub(crate) use disk::Disk;
 pub(crate) use join::{Joined, join};
@@ -51,6 +51,8 @@ pub(crate) struct Parts {
     pub(crate) cores: Vec<MailSender<CoreMail>>,
     /// What cores report.
     pub(crate) reports: mpsc::Receiver<Report>,
+    /// Counters of the cores: what each enforces.
+    pub(crate) counters: Arc<[Arc<Counters>]>,
     /// Address that callers reach, for the status.
     pub(crate) listen: String,
 }
@@ -73,22 +75,5 @@ impl Sync {
     pub(crate) fn stop(self) {
         let _ = self.stop.send(true);
         let _ = self.thread.join();
-    }
-}
-
-/// What a status says beside the cores' positions.
-pub(crate) fn status(
-    cores: Vec<penstock_config::node::Position>,
-    enforced_at_ms: u64,
-    listen: &str,
-    refused: Option<String>,
-) -> NodeStatus {
-    NodeStatus {
-        cores,
-        enforced_at_ms,
-        upstreams: Vec::new(),
-        program: env!("CARGO_PKG_VERSION").to_owned(),
-        listen: listen.to_owned(),
-        refused,
     }
 }

@@ -2,6 +2,7 @@
 
 mod answers;
 mod bodies;
+mod changes;
 mod edges;
 mod stage;
 mod streams;

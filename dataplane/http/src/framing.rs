@@ -4,6 +4,10 @@
 use crate::head::Version;
 use crate::text::{is_token, list};
 
+/// Elements of all `Connection` fields of one head together, empty ones included. A client sends
+/// one or two; each is compared with every field that goes on.
+pub(crate) const CONNECTION_ELEMENTS_MAX: usize = 32;
+
 /// How a request's body is delimited.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Framing {
@@ -38,6 +42,8 @@ pub enum FramingError {
     CodingInHttp10,
     /// `Connection` is not a list of field names.
     BadConnection,
+    /// More than 32 elements in all `Connection` fields together.
+    LongConnection,
     /// `Connection` names a field that the gateway itself reads or writes.
     ProtectedField,
     /// A second `Content-Type` or `Content-Encoding`: two readings of one body.
@@ -57,6 +63,7 @@ impl FramingError {
             Self::UnsupportedCoding => "transfer coding is not supported",
             Self::CodingInHttp10 => "transfer-encoding in http/1.0",
             Self::BadConnection => "connection is not a list of names",
+            Self::LongConnection => "connection has too many elements",
             Self::ProtectedField => "connection names a field that is not its to remove",
             Self::RepeatedContentField => "content-type or content-encoding more than once",
         }
@@ -74,6 +81,7 @@ impl FramingError {
             | Self::BadCoding
             | Self::CodingInHttp10
             | Self::BadConnection
+            | Self::LongConnection
             | Self::ProtectedField
             | Self::RepeatedContentField => 400,
         }
@@ -92,7 +100,8 @@ impl FramingError {
             Self::BadLength
             | Self::LengthTooLarge
             | Self::UnsupportedCoding
-            | Self::BadConnection => false,
+            | Self::BadConnection
+            | Self::LongConnection => false,
         }
     }
 }
@@ -126,6 +135,8 @@ pub(crate) struct Collected<'h> {
     content_encoding: Once<'h>,
     /// `Connection: close` stood there.
     pub(crate) close: bool,
+    /// Elements of all `Connection` fields so far.
+    connection_elements: usize,
 }
 
 impl<'h> Collected<'h> {
@@ -147,7 +158,14 @@ impl<'h> Collected<'h> {
 
     /// Empty elements are legal in a list (RFC 9110 section 5.6.1.2).
     fn add_connection(&mut self, value: &[u8]) -> Result<(), FramingError> {
-        for element in list(value).filter(|element| !element.is_empty()) {
+        for element in list(value) {
+            self.connection_elements = self.connection_elements.saturating_add(1);
+            if self.connection_elements > CONNECTION_ELEMENTS_MAX {
+                return Err(FramingError::LongConnection);
+            }
+            if element.is_empty() {
+                continue;
+            }
             if !is_token(element) {
                 return Err(FramingError::BadConnection);
             }

@@ -6,6 +6,7 @@ mod lines;
 mod request;
 mod response;
 
+use crate::framing::CONNECTION_ELEMENTS_MAX;
 pub use crate::framing::{Framing, FramingError};
 pub use errors::{HeadError, ResponseError, SyntaxError};
 pub use lines::HEADER_COUNT_CAP;
@@ -72,9 +73,23 @@ fn values_of<'h>(headers: &[Header], head: &'h [u8], name: &str) -> impl Iterato
         .map(|header| header.value.of(head))
 }
 
-/// Whether a `Connection` field names this field, which then ends at this hop.
-fn is_named_by_connection(headers: &[Header], head: &[u8], name: &[u8]) -> bool {
-    values_of(headers, head, "connection")
-        .flat_map(crate::text::list)
-        .any(|element| element.eq_ignore_ascii_case(name))
+/// The fields that the `Connection` fields of one head name: they end at this hop.
+struct Named<'h> {
+    /// The framing refuses a head with more.
+    names: [&'h [u8]; CONNECTION_ELEMENTS_MAX],
+}
+
+impl<'h> Named<'h> {
+    fn collect(headers: &[Header], head: &'h [u8]) -> Self {
+        let mut names = [&[][..]; CONNECTION_ELEMENTS_MAX];
+        let elements = values_of(headers, head, "connection").flat_map(crate::text::list);
+        for (slot, element) in names.iter_mut().zip(elements) {
+            *slot = element;
+        }
+        Self { names }
+    }
+
+    fn has(&self, name: &[u8]) -> bool {
+        self.names.iter().any(|named| named.eq_ignore_ascii_case(name))
+    }
 }

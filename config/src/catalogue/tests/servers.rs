@@ -160,6 +160,110 @@ fn a_chat_that_brings_code_is_an_execution() {
     );
 }
 
+/// Every row of vLLM that gives a model something to read, with its own operation.
+const WORK: [(&str, &str); 26] = [
+    ("/v1/chat/completions", "infer.chat"),
+    ("/v1/chat/completions/batch", "infer.batch"),
+    ("/v1/completions", "infer.complete"),
+    ("/v1/responses", "infer.chat"),
+    ("/v1/messages", "infer.chat"),
+    ("/cohere/v2/chat", "infer.chat"),
+    ("/inference/v1/generate", "infer.complete"),
+    ("/v1/systemone", "classify"),
+    ("/v1/decisions", "classify"),
+    ("/generative_scoring", "classify"),
+    ("/classify", "classify"),
+    ("/v1/embeddings", "embed"),
+    ("/v2/embed", "embed"),
+    ("/pooling", "embed"),
+    ("/score", "rank"),
+    ("/v1/score", "rank"),
+    ("/rerank", "rank"),
+    ("/v1/rerank", "rank"),
+    ("/v2/rerank", "rank"),
+    ("/v1/messages/count_tokens", "tokenize"),
+    ("/tokenize", "tokenize"),
+    ("/v1/chat/completions/render", "render"),
+    ("/v1/completions/render", "render"),
+    ("/v1/messages/render", "render"),
+    ("/v1/responses/render", "render"),
+    ("/cohere/v2/chat/render", "render"),
+];
+
+#[test]
+fn code_in_a_body_is_an_execution_on_every_route_of_vllm() {
+    for (path, operation) in WORK {
+        for field in [
+            r#""chat_template":"{{x}}""#,
+            r#""chat_template_kwargs":{"chat_template":"x"}"#,
+            r#""kv_transfer_params":{}"#,
+            r#""ec_transfer_params":{}"#,
+            r#""prompt_embeds":"x""#,
+            r#""messages":[{"content":[{"type":"prompt_embeds","data":"x"}]}]"#,
+            r#""input":[[{"role":"user","content":[{"image_embeds":{"a":"x"}}]}]]"#,
+        ] {
+            let body = format!(r#"{{"model":"a",{field}}}"#);
+            let request = post(Protocol::Vllm, path, &body);
+            assert_eq!(names(&request), [operation, "exec"], "{path} {body}");
+            assert_eq!(request.risk, Risk::Critical, "{path} {body}");
+        }
+    }
+    for field in [r#""sampling_params":{"extra_args":{"a":1}}"#, r#""features":{}"#] {
+        let request = post(Protocol::Vllm, "/inference/v1/generate", &format!("{{{field}}}"));
+        assert_eq!(request.risk, Risk::Critical, "{field}");
+    }
+}
+
+#[test]
+fn addresses_of_media_and_places_in_the_queue_raise_the_risk_on_every_route_of_vllm() {
+    for (path, operation) in WORK {
+        for (field, risk) in [
+            (
+                r#""messages":[{"content":[{"type":"image_url","image_url":{"url":"x"}}]}]"#,
+                "medium",
+            ),
+            (r#""queries":{"content":[{"video_url":"x"}]}"#, "medium"),
+            (r#""input":[{"content":[{"audio_url":"x"}]}]"#, "medium"),
+            (r#""messages":[{"content":[{"type":"image","source":{"type":"url"}}]}]"#, "medium"),
+            (r#""mm_processor_kwargs":{}"#, "medium"),
+            (r#""media_io_kwargs":{}"#, "medium"),
+            (r#""priority":-1"#, "medium"),
+            (r#""cache_salt":"x""#, "medium"),
+            (r#""vllm_xargs":{"a":1}"#, "high"),
+        ] {
+            let body = format!(r#"{{"model":"a",{field}}}"#);
+            let request = post(Protocol::Vllm, path, &body);
+            assert_eq!(names(&request), [operation], "{path} {body}");
+            let found = format!("{:?}", request.risk).to_lowercase();
+            assert_eq!(found, risk, "{path} {body}");
+        }
+    }
+    let bare = [("/v1/systemone", r#"{"videos":["x"]}"#), ("/v2/embed", r#"{"images":["x"]}"#)];
+    for (path, body) in bare {
+        assert_eq!(post(Protocol::Vllm, path, body).risk, Risk::Medium, "{path}");
+    }
+}
+
+#[test]
+fn an_ordinary_chat_stays_of_low_risk() {
+    for body in [
+        r#"{"model":"a","messages":[{"role":"user","content":"an image_url: source"}]}"#,
+        r#"{"model":"a","messages":[{"role":"user","content":[{"type":"text","text":"hi"}]}],
+            "temperature":0.5,"max_tokens":64,"stream":true,"stop":["x"],"user":"u","seed":1,
+            "tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object"}}}]}"#,
+        r#"{"model":"a","chat_template_kwargs":{"enable_thinking":false},"priority":null}"#,
+    ] {
+        for path in ["/v1/chat/completions", "/v1/messages", "/cohere/v2/chat"] {
+            let request = post(Protocol::Vllm, path, body);
+            assert_eq!((names(&request), request.risk), (vec!["infer.chat"], Risk::Low), "{body}");
+        }
+    }
+    for input in [r#""text""#, r#"["a","b"]"#, "[1,2]", "[[1],[2]]"] {
+        let body = format!(r#"{{"model":"a","input":{input}}}"#);
+        assert_eq!(post(Protocol::Vllm, "/v1/embeddings", &body).risk, Risk::Low, "{input}");
+    }
+}
+
 #[test]
 fn a_weight_check_that_is_no_mere_look_replaces_weights() {
     check(

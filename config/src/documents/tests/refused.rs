@@ -373,3 +373,31 @@ fn an_alias_in_a_list_is_one_problem_with_a_hint() {
     assert_refused(&text, "5:14: aliases are not accepted");
     assert_eq!(hint(&text), "write the value out, or put it in quotes");
 }
+
+#[test]
+fn the_audience_of_the_control_plane_is_nobody_elses() {
+    let text = ISSUER.replace("[penstock]", "[penstock, penstock-api]");
+    assert_ne!(text, ISSUER);
+    let found = problems(&text);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].contains("`penstock-api` is the audience of the control plane"), "{found:?}");
+    assert!(hint(&text).contains("penstock"));
+}
+
+#[test]
+fn a_link_local_endpoint_is_refused_however_it_is_written() {
+    for host in ["169.254.169.254", "[fe80::1]", "[febf::1]", "[::ffff:169.254.169.254]"] {
+        let text = CONNECTION.replace("127.0.0.1", host);
+        assert_refused(
+            &text,
+            "5:13: a link-local address, where clouds keep credentials of machines",
+        );
+    }
+    for host in ["2852039166", "0xa9fea9fe", "169.16689662", "0251.0376.0251.0376"] {
+        let text = CONNECTION.replace("127.0.0.1", host);
+        assert_refused(&text, "5:13: not a host");
+    }
+    for host in ["10.0.0.1", "[::1]", "[fec0::1]", "models-1.example.com", "vllm-0"] {
+        assert_eq!(problems(&CONNECTION.replace("127.0.0.1", host)), [""; 0], "{host}");
+    }
+}

@@ -35,6 +35,16 @@ const WAIT: Duration = Duration::from_secs(20);
 /// Largest answer.
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 
+/// The snapshot that a node holds. The digest tells two snapshots at one position apart: a control
+/// plane that came back from a backup must not confirm what it never issued.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Held {
+    /// Where it stands.
+    pub(crate) position: Position,
+    /// SHA-256 of its payload, hex; empty for none.
+    pub(crate) digest: String,
+}
+
 /// The control plane, as a node reaches it.
 #[derive(Clone, Debug)]
 pub(crate) struct Control {
@@ -87,14 +97,14 @@ impl Control {
         json(response).await
     }
 
-    /// Waits for a snapshot newer than `have`; `None`: there is none, and what is there was
+    /// Waits for a snapshot newer than the one held; `None`: there is none, and that one was
     /// confirmed.
-    pub(crate) async fn snapshot(&self, have: Position) -> Result<Option<Vec<u8>>, ControlError> {
+    pub(crate) async fn snapshot(&self, held: &Held) -> Result<Option<Vec<u8>>, ControlError> {
         let wait_ms = WAIT.as_millis();
-        let Position { epoch, version, revision } = have;
+        let Held { position: Position { epoch, version, revision }, digest } = held;
         let url = format!(
             "{}/node/v1/snapshot?epoch={epoch}&version={version}&revision={revision}\
-             &wait_ms={wait_ms}",
+             &holds={digest}&wait_ms={wait_ms}",
             self.url
         );
         let response = self.client.get(url).send().await.map_err(|_| ControlError::Unreachable)?;
@@ -133,7 +143,9 @@ impl Control {
 
 /// A whole answer, read within its limit.
 async fn body(mut response: Response) -> Result<Vec<u8>, ControlError> {
-    let mut bytes = Vec::new();
+    // Room for the whole answer at once: a buffer that grows leaves copies of its secrets behind.
+    let announced = response.content_length().unwrap_or(0).min(1024 * 1024);
+    let mut bytes = Vec::with_capacity(usize::try_from(announced).unwrap_or(0));
     while let Some(piece) = response.chunk().await.map_err(|_| ControlError::Unreachable)? {
         if bytes.len().saturating_add(piece.len()) > ANSWER_BYTES_MAX {
             return Err(ControlError::Answer);

@@ -87,6 +87,15 @@ impl Disk {
     /// They can't be written.
     pub(crate) fn keep_membership(&self, key_pem: &str, membership: &Membership) -> io::Result<()> {
         self.write(KEY, key_pem.as_bytes())?;
+        self.write_json(PROGRESS, &Progress::default())?;
+        self.write_json(MEMBERSHIP, membership)
+    }
+
+    /// Keeps what the node now knows of its control plane.
+    ///
+    /// # Errors
+    /// It can't be written.
+    pub(crate) fn keep_trust(&self, membership: &Membership) -> io::Result<()> {
         self.write_json(MEMBERSHIP, membership)
     }
 
@@ -96,7 +105,13 @@ impl Disk {
     /// The file can't be read or is not what it should be: a node that can't tell how far it was
     /// does not start over.
     pub(crate) fn progress(&self) -> io::Result<Progress> {
-        Ok(self.read_json(PROGRESS)?.unwrap_or_default())
+        match self.read_json(PROGRESS)? {
+            Some(progress) => Ok(progress),
+            None if self.directory.join(MEMBERSHIP).exists() => {
+                Err(io::Error::new(io::ErrorKind::NotFound, "it is missing"))
+            }
+            None => Ok(Progress::default()),
+        }
     }
 
     /// Keeps how far the node has come.
@@ -172,6 +187,14 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let disk = Disk::open(directory.path()).unwrap();
         fs::write(directory.path().join(PROGRESS), b"{\"position\":").unwrap();
+        assert!(disk.progress().is_err());
+    }
+
+    #[test]
+    fn a_member_whose_progress_is_missing_does_not_start_over() {
+        let directory = tempfile::tempdir().unwrap();
+        let disk = Disk::open(directory.path()).unwrap();
+        fs::write(directory.path().join(MEMBERSHIP), b"{}").unwrap();
         assert!(disk.progress().is_err());
     }
 

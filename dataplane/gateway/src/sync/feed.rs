@@ -6,24 +6,37 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use penstock_config::node::{Credentials, Position, UnknownKey, UpstreamStatus};
+use penstock_config::node::{
+    Credentials, NodeStatus, Position, SnapshotKey, UnknownKey, UpstreamStatus,
+};
 use penstock_config::snapshot::{Snapshot, verify};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::control::{Control, ControlError};
+use super::control::{Control, ControlError, Held};
 use super::disk::{Disk, Progress};
 use super::resolve::resolve;
-use super::{CoreMail, Joined, Parts, status};
+use super::{CoreMail, Joined, Parts};
 use crate::core::{Node, Report};
+use crate::counters::Counters;
 use crate::endpoint::Health;
 use crate::enforced::Enforced;
 
-/// Compiled policies that may be alive at once; the next one waits for the oldest to be let go.
+/// Compiled policies that may be alive at once. Cores let an old one go at the swap and no exchange
+/// holds one while it waits, so more than two mean that a core is stuck.
 const LIVE_MAX: usize = 8;
+
+/// How long a new policy waits for old ones to be let go; then it is published all the same.
+const ROOM_MAX: Duration = Duration::from_secs(1);
+
+/// Longest call that others wait for.
+const STATUS_MAX: Duration = Duration::from_secs(3);
 
 /// A status is sent this often, and whenever something changed.
 const STATUS_EVERY: Duration = Duration::from_secs(5);
+
+/// How long a new policy waits for its new names to be looked up.
+const LOOK_UP_MAX: Duration = Duration::from_millis(500);
 
 /// Names are looked up again this often.
 const RESOLVE_EVERY: Duration = Duration::from_secs(30);
@@ -65,12 +78,12 @@ struct Feed {
     progress: Progress,
     kept_ms: u64,
     snapshot: Option<Snapshot>,
+    digest: String,
     credentials: Option<Credentials>,
     /// Generation at which credentials were asked for, and the secrets that were named then.
     asked: Option<(u64, HashSet<String>)>,
     live: Vec<Arc<Enforced>>,
-    enforced: Vec<Position>,
-    enforced_at_ms: u64,
+    counters: Arc<[Arc<Counters>]>,
     refused: Option<String>,
     reported: HashMap<String, Instant>,
     health: HashMap<(usize, String), Health>,
@@ -78,11 +91,11 @@ struct Feed {
 
 /// Runs until it is stopped.
 pub(crate) async fn run(parts: Parts, mut stopped: watch::Receiver<bool>) {
-    let Parts { node, disk, joined, cores, mut reports, listen } = parts;
+    let Parts { node, disk, joined, cores, mut reports, listen, counters } = parts;
     let control = joined.control.clone();
-    let mut feed = Feed::new(node, disk, joined, cores, listen);
+    let mut feed = Feed::new(node, disk, joined, cores, listen, counters);
     feed.load().await;
-    let mut poll = Box::pin(poll(control.clone(), feed.position(), Duration::ZERO));
+    let mut poll = Box::pin(poll(control.clone(), feed.held(), Duration::ZERO));
     let mut back_off = Duration::ZERO;
     let mut next_status = Instant::now();
     let mut next_resolve = Instant::now() + RESOLVE_EVERY;
@@ -95,7 +108,7 @@ pub(crate) async fn run(parts: Parts, mut stopped: watch::Receiver<bool>) {
                 if needs_credentials {
                     feed.fetch_credentials().await;
                 }
-                poll = Box::pin(self::poll(control.clone(), feed.position(), back_off));
+                poll = Box::pin(self::poll(control.clone(), feed.held(), back_off));
             }
             Some(report) = reports.recv() => {
                 if feed.reported(report, &control) {
@@ -109,7 +122,7 @@ pub(crate) async fn run(parts: Parts, mut stopped: watch::Receiver<bool>) {
             () = sleep_until(next_resolve) => {
                 feed.prune();
                 if let Some(enforced) = feed.node.published.load_full() {
-                    resolve(&feed.node, &enforced).await;
+                    let _ = tokio::time::timeout(STATUS_MAX, resolve(&feed.node, &enforced, true)).await;
                 }
                 next_resolve = Instant::now() + RESOLVE_EVERY;
             }
@@ -119,11 +132,11 @@ pub(crate) async fn run(parts: Parts, mut stopped: watch::Receiver<bool>) {
 
 async fn poll(
     control: Control,
-    have: Position,
+    held: Held,
     back_off: Duration,
 ) -> Result<Option<Vec<u8>>, ControlError> {
     sleep(back_off).await;
-    control.snapshot(have).await
+    control.snapshot(&held).await
 }
 
 impl Feed {
@@ -133,8 +146,8 @@ impl Feed {
         joined: Joined,
         cores: Vec<penstock_reactor::mailbox::MailSender<CoreMail>>,
         listen: String,
+        counters: Arc<[Arc<Counters>]>,
     ) -> Self {
-        let count = cores.len();
         Self {
             node,
             disk,
@@ -144,11 +157,11 @@ impl Feed {
             progress: Progress::default(),
             kept_ms: 0,
             snapshot: None,
+            digest: String::new(),
             credentials: None,
             asked: None,
             live: Vec::new(),
-            enforced: vec![Position::default(); count],
-            enforced_at_ms: 0,
+            counters,
             refused: None,
             reported: HashMap::new(),
             health: HashMap::new(),
@@ -158,6 +171,11 @@ impl Feed {
     /// The position in force; what a poll asks to be newer than.
     fn position(&self) -> Position {
         self.snapshot.as_ref().map(|snapshot| snapshot.position).unwrap_or_default()
+    }
+
+    /// What a poll says that this node holds.
+    fn held(&self) -> Held {
+        Held { position: self.position(), digest: self.digest.clone() }
     }
 
     /// The last good snapshot from disk, so that a node also starts without its control plane.
@@ -219,7 +237,7 @@ impl Feed {
 
     /// Verifies, compiles and publishes a snapshot.
     async fn take(&mut self, signed: &[u8]) -> Result<(), Refused> {
-        let (snapshot, _) = verify(&self.joined.membership.snapshot_keys, signed)?;
+        let (snapshot, digest) = verify(&self.joined.membership.snapshot_keys, signed)?;
         if snapshot.cluster != self.joined.membership.cluster {
             return Err(Refused::Cluster);
         }
@@ -232,7 +250,22 @@ impl Feed {
         if self.lacks_credentials(&snapshot) {
             self.ask(&snapshot).await;
         }
-        self.publish(snapshot).await
+        self.trust(&snapshot.snapshot_keys);
+        self.publish(snapshot).await?;
+        self.digest = digest;
+        Ok(())
+    }
+
+    /// A snapshot that holds says with which keys the next ones may be signed: so keys are replaced.
+    fn trust(&mut self, keys: &[SnapshotKey]) {
+        let membership = &mut self.joined.membership;
+        if keys.is_empty() || keys == membership.snapshot_keys {
+            return;
+        }
+        membership.snapshot_keys = keys.to_vec();
+        if let Err(error) = self.disk.keep_trust(membership) {
+            self.not_kept(&error);
+        }
     }
 
     async fn publish(&mut self, snapshot: Snapshot) -> Result<(), Refused> {
@@ -242,7 +275,9 @@ impl Feed {
         }
         let enforced = Arc::new(enforced);
         self.make_room().await;
-        resolve(&self.node, &enforced).await;
+        // New names only, and not for long: the periodic look-up finds what this does not.
+        let look_up = resolve(&self.node, &enforced, false);
+        let _ = tokio::time::timeout(LOOK_UP_MAX, look_up).await;
         self.live.push(Arc::clone(&enforced));
         self.node.published.store(Some(enforced));
         self.progress.position = snapshot.position;
@@ -254,13 +289,17 @@ impl Feed {
         Ok(())
     }
 
-    /// Waits until fewer than [`LIVE_MAX`] policies are alive. Cores let an old one go at the swap;
-    /// only requests that are being read still hold it, for seconds at most.
+    /// Waits until fewer than [`LIVE_MAX`] policies are alive, for a moment: a revocation must never
+    /// wait for a reader.
     async fn make_room(&mut self) {
+        let ends = Instant::now() + ROOM_MAX;
         self.prune();
-        while self.live.len() >= LIVE_MAX {
+        while self.live.len() >= LIVE_MAX && Instant::now() < ends {
             sleep(Duration::from_millis(20)).await;
             self.prune();
+        }
+        if self.live.len() >= LIVE_MAX {
+            tell("a core does not let old policies go");
         }
     }
 
@@ -288,7 +327,8 @@ impl Feed {
     /// Asks for the credentials that a snapshot names.
     async fn ask(&mut self, snapshot: &Snapshot) {
         // Without them the policy is enforced all the same; what needs one is refused.
-        let Ok(credentials) = self.joined.control.credentials().await else { return };
+        let call = tokio::time::timeout(STATUS_MAX, self.joined.control.credentials());
+        let Ok(Ok(credentials)) = call.await else { return };
         let named = snapshot.connections.iter().filter_map(|one| one.credential.as_ref());
         let names = named.map(|credential| credential.secret.clone()).collect();
         self.asked = Some((credentials.generation, names));
@@ -321,15 +361,22 @@ impl Feed {
         // not one that goes back.
         self.keep_progress();
         if let Err(error) = self.disk.keep_snapshot(signed) {
-            tell(&format!("the snapshot can't be kept on disk: {error}"));
+            self.not_kept(&error);
         }
     }
 
     fn keep_progress(&mut self) {
         match self.disk.keep_progress(&self.progress) {
             Ok(()) => self.kept_ms = self.progress.confirmed_ms,
-            Err(error) => tell(&format!("the node's progress can't be kept on disk: {error}")),
+            Err(error) => self.not_kept(&error),
         }
+    }
+
+    /// A node that can't keep what it enforces might go back after a restart: its status says so.
+    fn not_kept(&mut self, error: &std::io::Error) {
+        let what = format!("what is enforced can't be kept on disk: {error}");
+        tell(&what);
+        self.refused = Some(what);
     }
 
     fn refuse(&mut self, refused: &Refused) {
@@ -342,24 +389,16 @@ impl Feed {
     /// Takes a core's report; `true` when a status is due at once.
     fn reported(&mut self, report: Report, control: &Control) -> bool {
         match report {
-            Report::Enforces { core, position } => {
-                if let Some(slot) = self.enforced.get_mut(core) {
-                    *slot = position;
-                }
-                let all = self.enforced.iter().all(|one| *one == self.position());
-                if all {
-                    self.enforced_at_ms = now_ms();
-                }
-                all
-            }
+            Report::Enforces => self.is_enforced(),
             Report::Endpoint { core, authority, health } => {
                 self.health.insert((core, authority), health);
                 true
             }
             Report::UnknownKey(key) => {
                 let now = Instant::now();
-                let last = self.reported.insert(key.issuer.clone(), now);
-                if last.is_none_or(|last| now.duration_since(last) > REPORT_EVERY) {
+                let last = self.reported.get(&key.issuer);
+                if last.is_none_or(|last| now.duration_since(*last) > REPORT_EVERY) {
+                    self.reported.insert(key.issuer.clone(), now);
                     tokio::spawn(report_key(control.clone(), key));
                 }
                 false
@@ -398,12 +437,31 @@ impl Feed {
     }
 
     async fn send_status(&mut self, control: &Control) {
-        let refused = self.refused.clone();
-        let mut status = status(self.enforced.clone(), self.enforced_at_ms, &self.listen, refused);
-        status.upstreams = self.upstreams();
-        if control.status(&status).await.is_ok() {
+        let status = NodeStatus {
+            cores: self.counters.iter().map(|core| core.position()).collect(),
+            enforced_at_ms: self
+                .counters
+                .iter()
+                .map(|one| one.enforced_at_ms.read())
+                .max()
+                .unwrap_or(0),
+            upstreams: self.upstreams(),
+            program: env!("CARGO_PKG_VERSION").to_owned(),
+            listen: self.listen.clone(),
+            refused: self.refused.clone(),
+        };
+        // What could not be told goes with the next status.
+        if tokio::time::timeout(STATUS_MAX, control.status(&status))
+            .await
+            .is_ok_and(|told| told.is_ok())
+        {
             self.refused = None;
         }
+    }
+
+    /// Whether every core enforces what was published last.
+    fn is_enforced(&self) -> bool {
+        self.counters.iter().all(|core| core.position() == self.position())
     }
 }
 

@@ -7,6 +7,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use penstock_config::node::{JoinFile, JoinRequest};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
+use zeroize::Zeroize as _;
 
 use super::control::{Control, ControlError};
 use super::disk::{Disk, Membership};
@@ -60,7 +61,7 @@ pub(crate) fn join(disk: &Disk, join_file: Option<&Path>) -> Result<Joined, Join
 fn with_file(disk: &Disk, path: &Path) -> Result<Joined, JoinError> {
     let unreadable = || JoinError::File(path.display().to_string());
     let bytes = zeroize::Zeroizing::new(fs::read(path).map_err(|_| unreadable())?);
-    let file: JoinFile = serde_json::from_slice(&bytes).map_err(|_| unreadable())?;
+    let mut file: JoinFile = serde_json::from_slice(&bytes).map_err(|_| unreadable())?;
     check_pin(&file)?;
     let key = rcgen::KeyPair::generate().map_err(|_| JoinError::Key)?;
     let key_pem = zeroize::Zeroizing::new(key.serialize_pem());
@@ -69,13 +70,15 @@ fn with_file(disk: &Disk, path: &Path) -> Result<Joined, JoinError> {
         .and_then(|request| request.pem())
         .map_err(|_| JoinError::Key)?;
     let name = host_name();
-    let request = JoinRequest { token: file.token.clone(), csr_pem: csr, name };
+    let mut request = JoinRequest { token: std::mem::take(&mut file.token), csr_pem: csr, name };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(JoinError::State)?;
     let answer = runtime
-        .block_on(async { Control::new(&file.url, &file.ca_pem, None)?.join(&request).await })?;
+        .block_on(async { Control::new(&file.url, &file.ca_pem, None)?.join(&request).await });
+    request.token.zeroize();
+    let answer = answer?;
     let membership = Membership {
         url: file.url,
         ca_pem: file.ca_pem,

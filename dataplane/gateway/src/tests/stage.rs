@@ -127,6 +127,7 @@ impl Stage {
             cluster: "test".to_owned(),
             position: Position { epoch: 1, version: self.version, revision: 0 },
             previous: String::new(),
+            snapshot_keys: Vec::new(),
             issued_ms: NOW_SECONDS * 1_000,
             expires_ms: (NOW_SECONDS + 86_400) * 1_000,
             credentials_generation: 1,
@@ -152,6 +153,13 @@ impl Stage {
         let key = json!({"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig",
                          "kid": "one", "x": x});
         key.as_object().unwrap().clone()
+    }
+
+    /// The company signs with another key from now on; the old one is gone with the next policy.
+    pub(crate) fn replace_key(&mut self) {
+        let random = aws_lc_rs::rand::SystemRandom::new();
+        self.pkcs8 = Ed25519KeyPair::generate_pkcs8v1(&random).unwrap().as_ref().to_vec();
+        self.key = Ed25519KeyPair::from_pkcs8(&self.pkcs8).unwrap();
     }
 
     /// A token of the company for these groups.

@@ -2,7 +2,7 @@
 
 use super::lines::{agree, end_of_head, record, slots};
 use super::{HeadError, HeadLimits, Header, Span, SyntaxError, Version};
-use super::{is_named_by_connection, values_of};
+use super::{Named, values_of};
 use crate::fields::passes_up;
 use crate::framing::{Collected, Framing, Once};
 use crate::host::is_valid_host;
@@ -130,9 +130,10 @@ impl RequestHead {
     /// Name and value of the fields that go to the upstream: those that [`passes_up`] lets through
     /// and that no `Connection` field names.
     pub fn passing_up<'h>(&self, head: &'h [u8]) -> impl Iterator<Item = (&'h [u8], &'h [u8])> {
+        let named = Named::collect(&self.headers, head);
         self.headers.iter().filter_map(move |header| {
             let name = header.name.of(head);
-            let passes = passes_up(name) && !is_named_by_connection(&self.headers, head, name);
+            let passes = passes_up(name) && !named.has(name);
             passes.then(|| (name, header.value.of(head)))
         })
     }

@@ -3,7 +3,7 @@
 
 use super::lines::{agree, end_of_head, record, slots};
 use super::{HeadLimits, Header, ResponseError, Version};
-use super::{is_named_by_connection, values_of};
+use super::{Named, values_of};
 use crate::fields::passes_down;
 use crate::framing::{Collected, Framing};
 
@@ -56,9 +56,10 @@ impl ResponseHead {
     /// Name and value of the fields that go to the caller: those that [`passes_down`] lets through
     /// and that no `Connection` field names.
     pub fn passing_down<'h>(&self, head: &'h [u8]) -> impl Iterator<Item = (&'h [u8], &'h [u8])> {
+        let named = Named::collect(&self.headers, head);
         self.headers.iter().filter_map(move |header| {
             let name = header.name.of(head);
-            let passes = passes_down(name) && !is_named_by_connection(&self.headers, head, name);
+            let passes = passes_down(name) && !named.has(name);
             passes.then(|| (name, header.value.of(head)))
         })
     }

@@ -78,6 +78,7 @@ fn a_response_with_both_or_two_lengths_is_refused() {
         ("Content-Type: a/b\r\nContent-Type: c/d\r\n", FramingError::RepeatedContentField),
         ("Connection: content-type\r\n", FramingError::ProtectedField),
         ("Connection: (\r\n", FramingError::BadConnection),
+        (&format!("Connection: {}\r\n", "a,".repeat(32)), FramingError::LongConnection),
     ] {
         assert_eq!(answer("200 OK", fields), Err(error.into()), "{fields}");
         let for_head = format!("HTTP/1.1 304 x\r\n{fields}\r\n");

@@ -180,6 +180,25 @@ fn connection_cannot_name_what_the_gateway_reads_or_adds() {
 }
 
 #[test]
+fn connection_has_at_most_32_elements_in_all_its_fields_together() {
+    let names: Vec<String> = (0..31).map(|index| format!("x-{index}")).collect();
+    let names = names.join(",");
+    let bytes = format!(
+        "GET / HTTP/1.1\r\nHost: a\r\nConnection: {names}\r\nAccept: */*\r\n\
+        Connection: ACCEPT\r\n\r\n"
+    );
+    let head = parse(&bytes).unwrap();
+    assert_eq!(head.passing_up(bytes.as_bytes()).count(), 0);
+    for more in ["a,b", "a,", ","] {
+        let error = post(&format!("Connection: {names}\r\nConnection: {more}\r\n")).unwrap_err();
+        assert_eq!(error, FramingError::LongConnection.into(), "{more}");
+        assert_eq!((error.status(), error.is_ambiguous()), (400, false));
+    }
+    let commas = format!("Connection: {}\r\n", ",".repeat(32));
+    assert_eq!(post(&commas).unwrap_err(), FramingError::LongConnection.into());
+}
+
+#[test]
 fn a_second_content_type_is_a_second_reading() {
     for name in ["Content-Type", "Content-Encoding"] {
         let error = post(&format!("{name}: a/b\r\n{name}: a/b\r\n")).unwrap_err();

@@ -1,0 +1,112 @@
+//! Collects a body that a decision reads, whole and within its limits, before a byte of it goes up.
+
+use std::time::Duration;
+
+use penstock_http::body::{BodyDecoder, BodyError, Step};
+use penstock_http::head::Framing;
+use penstock_reactor::buffer::Buffer;
+use penstock_reactor::network::{Network, NetworkError};
+
+use crate::client::{BodyRead, Client};
+use crate::core::Core;
+use crate::pieces::Pieces;
+use crate::pipeline::Ending;
+use crate::reason::Reason;
+use crate::respond;
+
+/// A collected body: the original bytes, in order.
+pub(crate) struct Collected {
+    /// Its pieces.
+    pub(crate) buffers: Vec<Buffer>,
+    /// Its length.
+    pub(crate) length: usize,
+}
+
+/// A body whose framing does not hold.
+pub(crate) fn bad_framing(error: BodyError) -> Reason {
+    match error.status() {
+        413 => Reason::TooLarge,
+        431 => Reason::HeadTooLarge,
+        _ if error.is_ambiguous() => Reason::ambiguous(error.text()),
+        _ => Reason::bad(error.text()),
+    }
+}
+
+/// How slow a body may be: a gap between two reads, and a kibibyte a second after a first grace.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    begun: Duration,
+    gap: Duration,
+}
+
+impl Pace {
+    /// A body that begins now.
+    pub(crate) fn new<N: Network>(core: &Core<N>) -> Self {
+        let gap = Duration::from_millis(core.limits().body_gap_ms_max);
+        Self { begun: core.network.now(), gap }
+    }
+
+    /// The longest wait for any one step.
+    pub(crate) fn gap(&self) -> Duration {
+        self.gap
+    }
+
+    /// How long the next bytes may take after so many have come; nothing is left for one that falls
+    /// behind.
+    pub(crate) fn left(&self, now: Duration, bytes: u64) -> Duration {
+        let earned = Duration::from_millis(bytes.saturating_mul(1_000) / 1_024);
+        let ends = self.begun.saturating_add(self.gap).saturating_add(earned);
+        ends.saturating_sub(now).min(self.gap)
+    }
+}
+
+/// Collects the whole body of the current request.
+pub(crate) async fn collect<N: Network>(
+    core: &Core<N>,
+    client: &mut Client<N>,
+    bytes_max: u64,
+) -> Result<Collected, Ending> {
+    if let Framing::Length(length) = client.head.framing
+        && length > bytes_max
+    {
+        return Err(Reason::TooLarge.into());
+    }
+    respond::go_on(core, client).await?;
+    client.body = BodyRead::Begun;
+    let bytes_max = usize::try_from(bytes_max).unwrap_or(usize::MAX);
+    let pace = Pace::new(core);
+    let mut decoder = BodyDecoder::request(client.head.framing);
+    let mut pieces = Pieces::default();
+    while !decoder.is_done() {
+        let so_far = u64::try_from(pieces.len()).unwrap_or(u64::MAX);
+        let left = pace.left(core.network.now(), so_far);
+        let Client { input, guard, .. } = client;
+        let mut buffer = match guard.within(left, input.next()).await {
+            Ok(Ok(Some(buffer))) => buffer,
+            Ok(Ok(None)) => return Err(Reason::bad("the body ends early").into()),
+            Ok(Err(NetworkError::Exhausted)) => return Err(Reason::Overloaded.into()),
+            Ok(Err(_)) => return Err(Reason::ClientGone.into()),
+            Err(interrupt) => return Err(interrupt.or(Reason::Timeout).into()),
+        };
+        while !buffer.is_empty() && !decoder.is_done() {
+            match decoder.decode(&buffer).map_err(bad_framing)? {
+                Step::Skip(count) => drop(buffer.split_to(count)),
+                Step::Data(count) => {
+                    let piece = buffer.split_to(count);
+                    if pieces.len().saturating_add(count) > bytes_max {
+                        return Err(Reason::TooLarge.into());
+                    }
+                    pieces
+                        .add(core.network.pool(), piece)
+                        .map_err(|_exhausted| Reason::Overloaded)?;
+                }
+                Step::Done => break,
+                Step::NeedMore => drop(buffer.split_to(buffer.len())),
+            }
+        }
+        client.input.put_back(buffer);
+    }
+    client.body = BodyRead::Done;
+    let length = pieces.len();
+    Ok(Collected { buffers: pieces.take(), length })
+}
