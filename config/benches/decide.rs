@@ -182,5 +182,38 @@ fn classify(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, decide, compile, classify);
+/// Bodies of 8 MiB that are made to cost the most; those with too many keys or values are refused.
+fn hostile(c: &mut Criterion) {
+    const BYTES: usize = 8 << 20;
+    let (table, _) = Table::build(Protocol::Vllm, None, &[]).expect("a table that is sound");
+    let target = Target::parse(b"/server-1/v1/chat/completions").expect("a good target");
+    let candidates = table.candidates("POST", &target).expect("a known path");
+    let object = |count: usize, padding: usize| {
+        let padding = "x".repeat(padding);
+        let members: Vec<String> = (0..count).map(|key| format!("\"{padding}{key}\":0")).collect();
+        format!("{{{}}}", members.join(","))
+    };
+    let mut group = c.benchmark_group("hostile_body");
+    group.sample_size(10);
+    for (name, body) in [
+        ("many_keys", object(700_000, 0)),
+        ("long_keys", object(4_096, 2_030)),
+        ("numbers", format!("[{}0]", "-0.12345678e-1,".repeat(520_000))),
+        ("escapes", format!("\"{}\"", "\\\"".repeat(BYTES / 2 - 1))),
+    ] {
+        assert!(body.len() <= BYTES, "{name}");
+        group.bench_function(name, |b| {
+            let scratch = || {
+                let mut scratch = Vec::with_capacity(body.len() + 64);
+                scratch.extend_from_slice(body.as_bytes());
+                scratch
+            };
+            let parse = |scratch: Vec<u8>| Body::parse(scratch, candidates.wanted());
+            b.iter_batched(scratch, parse, BatchSize::LargeInput);
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, decide, compile, classify, hostile);
 criterion_main!(benches);

@@ -27,7 +27,6 @@ fn kinds(set: &[Document]) -> Vec<(&str, &str)> {
 fn the_quickstart_is_a_whole_policy() {
     let set = documents("quickstart.yaml");
     let expected = [
-        ("issuer", "company"),
         ("connection", "llama"),
         ("rule", "engineers-infer"),
         ("rule", "ci-lists"),
@@ -35,6 +34,17 @@ fn the_quickstart_is_a_whole_policy() {
         ("role", "platform"),
     ];
     assert_eq!(kinds(&set), expected);
+}
+
+#[test]
+fn the_quickstart_goes_with_whatever_single_issuer_is_there() {
+    assert!(documents("quickstart.yaml").iter().all(|document| document.kind() != "issuer"));
+}
+
+#[test]
+fn the_first_run_names_an_issuer_and_an_administrator() {
+    let set = documents("first-run.yaml");
+    assert_eq!(kinds(&set), [("issuer", "company"), ("role", "administrators")]);
 }
 
 #[test]
@@ -76,7 +86,7 @@ fn the_control_planes_example_is_read() {
 
 #[test]
 fn every_example_document_is_written_back_to_an_equal_one() {
-    for name in ["quickstart.yaml", "vllm-team.yaml", "generic-table.yaml"] {
+    for name in ["quickstart.yaml", "first-run.yaml", "vllm-team.yaml", "generic-table.yaml"] {
         let set = documents(name);
         let text: Vec<String> = set.iter().map(to_yaml).collect();
         let again = parse(&[Source { name: "-".into(), text: text.join("---\n") }]);
@@ -96,6 +106,7 @@ fn no_example_is_left_out_of_these_tests() {
     let expected = [
         "controlplane.yaml",
         "dataplane.yaml",
+        "first-run.yaml",
         "generic-table.yaml",
         "quickstart.yaml",
         "vllm-team.yaml",

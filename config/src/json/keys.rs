@@ -68,6 +68,16 @@ impl Eq for Folded<'_> {}
 impl Hash for Folded<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let mut chunk = [0; HASHED_BYTES];
+        // The same chunks as below, where each letter is a byte.
+        if self.0.is_ascii() {
+            for piece in self.0.as_bytes().chunks(HASHED_BYTES) {
+                let folded = chunk.get_mut(..piece.len()).unwrap_or_default();
+                folded.copy_from_slice(piece);
+                folded.make_ascii_lowercase();
+                state.write(folded);
+            }
+            return;
+        }
         let mut used: usize = 0;
         for letter in folded(self.0) {
             let room = chunk.get_mut(used..).unwrap_or_default();
@@ -78,7 +88,9 @@ impl Hash for Folded<'_> {
             let room = chunk.get_mut(used..).unwrap_or_default();
             used = used.saturating_add(letter.encode_utf8(room).len());
         }
-        state.write(chunk.get(..used).unwrap_or_default());
+        if used > 0 {
+            state.write(chunk.get(..used).unwrap_or_default());
+        }
     }
 }
 

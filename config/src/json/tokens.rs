@@ -1,5 +1,7 @@
 //! The bound on a body's tokens, before any memory is taken for them.
 
+use std::{mem, slice};
+
 use super::{JsonError, TOKENS_MAX};
 
 /// Refuses a body with more tokens than [`TOKENS_MAX`]: names, values and punctuation, counted as
@@ -10,30 +12,18 @@ pub(super) fn check(body: &[u8]) -> Result<(), JsonError> {
         return Ok(());
     }
     let mut tokens: usize = 0;
-    let mut starts_token = true;
-    let mut rest = body;
-    while let Some((byte, behind)) = rest.split_first() {
-        rest = behind;
-        let counts = match byte {
-            b'"' => {
-                rest = behind_text(behind);
-                true
-            }
-            b'{' | b'}' | b'[' | b']' | b':' | b',' => true,
-            b' ' | b'\t' | b'\r' | b'\n' => false,
+    let mut in_atom = false;
+    let mut bytes = body.iter();
+    while let Some(byte) = bytes.next() {
+        let is_blank = matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
+        let is_mark = matches!(byte, b'{' | b'}' | b'[' | b']' | b':' | b',' | b'"');
+        let was_in_atom = mem::replace(&mut in_atom, !is_blank & !is_mark);
+        tokens = tokens.saturating_add(usize::from(is_mark | (in_atom & !was_in_atom)));
+        match byte {
+            b'"' => skip_text(&mut bytes),
             // Outside a text it is no JSON, and the parser could take a quote behind it for none.
             b'\\' => return Err(JsonError::Syntax),
-            _ => {
-                if starts_token {
-                    tokens = tokens.saturating_add(1);
-                }
-                starts_token = false;
-                continue;
-            }
-        };
-        starts_token = true;
-        if counts {
-            tokens = tokens.saturating_add(1);
+            _ => {}
         }
         if tokens > TOKENS_MAX {
             return Err(JsonError::TooMany);
@@ -42,14 +32,16 @@ pub(super) fn check(body: &[u8]) -> Result<(), JsonError> {
     Ok(())
 }
 
-/// What follows the end of a text, whose opening quote is gone.
-fn behind_text(text: &[u8]) -> &[u8] {
-    for quote in memchr::memchr_iter(b'"', text) {
-        let inside = text.get(..quote).unwrap_or_default();
-        let escapes = inside.iter().rev().take_while(|byte| **byte == b'\\').count();
-        if escapes.is_multiple_of(2) {
-            return text.get(quote.saturating_add(1)..).unwrap_or_default();
+/// Goes on to what follows the end of a text, whose opening quote is gone. Byte by byte: a text of
+/// nothing but escapes must not cost more than another.
+fn skip_text(bytes: &mut slice::Iter<'_, u8>) {
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'"' => return,
+            b'\\' => {
+                bytes.next();
+            }
+            _ => {}
         }
     }
-    &[]
 }

@@ -36,6 +36,8 @@ struct Shared {
 /// The memory of a block, in or out of the pool.
 struct Storage {
     bytes: Box<[u8]>,
+    /// Bytes that this use has filled: what there is to zeroise.
+    filled: Cell<usize>,
     sensitive: Cell<bool>,
     /// Where it returns to; none while it waits there, so that pool and block never hold each
     /// other.
@@ -154,7 +156,7 @@ impl Shared {
 impl Storage {
     fn new() -> Self {
         let bytes = vec![0; BLOCK_BYTES].into_boxed_slice();
-        Self { bytes, sensitive: Cell::new(false), pool: None }
+        Self { bytes, filled: Cell::new(0), sensitive: Cell::new(false), pool: None }
     }
 }
 
@@ -183,8 +185,11 @@ impl Drop for Owner {
         let Some(mut storage) = self.storage.take() else { return };
         let Some(last) = Rc::get_mut(&mut storage) else { return };
         let Some(pool) = last.pool.take() else { return };
-        if last.sensitive.replace(false) {
-            last.bytes.zeroize();
+        let filled = last.filled.replace(0);
+        if last.sensitive.replace(false)
+            && let Some(used) = last.bytes.get_mut(..filled)
+        {
+            used.zeroize();
         }
         pool.uncount(BLOCK_BYTES);
         let mut free = pool.free.borrow_mut();
@@ -203,6 +208,9 @@ impl Block {
     /// Says that the next `count` bytes were filled; more than fits is cut to what fits.
     pub fn advance(&mut self, count: usize) {
         self.filled = self.filled.saturating_add(count).min(BLOCK_BYTES);
+        if let Some(storage) = self.owner.storage() {
+            storage.filled.set(self.filled);
+        }
     }
 
     /// Appends as many of `bytes` as fit; returns how many.
@@ -229,7 +237,7 @@ impl Block {
         Buffer { origin: Origin::Pooled(self.owner), start: 0, end: self.filled }
     }
 
-    /// Zeroise the whole block before it returns to the pool.
+    /// Zeroise all that was filled before the block returns to the pool.
     pub fn mark_sensitive(&mut self) {
         self.owner.mark_sensitive();
     }
@@ -265,7 +273,7 @@ impl Buffer {
         Self { origin: self.origin.clone(), start, end }
     }
 
-    /// Zeroise the whole block before it returns to the pool.
+    /// Zeroise all that was filled before the block returns to the pool.
     pub fn mark_sensitive(&self) {
         match &self.origin {
             Origin::Static(_) => {}

@@ -60,7 +60,7 @@ fn issuer() -> impl Strategy<Value = Document> {
 }
 
 fn endpoints() -> impl Strategy<Value = Vec<Endpoint>> {
-    let host = select(vec!["127.0.0.1", "::1", "model.internal", "fe80::1"]);
+    let host = select(vec!["127.0.0.1", "::1", "model.internal", "fd00::1"]);
     let base = select(vec!["", "/base", "/a/b.c"]);
     btree_map(1..=u16::MAX, (host, base), 1..4).prop_map(|endpoints| {
         let endpoint = |(port, (host, base)): (u16, (&str, &str))| Endpoint {
