@@ -50,7 +50,8 @@ pub(crate) struct ActView {
     intact: bool,
 }
 
-/// Lists acts, oldest first, 1,000 at a time; each one is verified on the way.
+/// Lists acts, oldest first, at most 1,000 and about 4 MiB at a time; each one is verified on the
+/// way.
 #[utoipa::path(get, path = "/api/v1/acts", tag = "acts", params(After),
     responses((status = 200, body = Vec<ActView>)))]
 pub(crate) async fn list(

@@ -67,6 +67,9 @@ pub trait Backend: Send + Sync + 'static {
     /// is no act of that sequence.
     fn acts(&self, after: u64) -> Later<'_, ActPage>;
 
+    /// Whether the writer lives.
+    fn is_working(&self) -> bool;
+
     /// Whether a node has a connection open.
     fn is_connected(&self, node: &str) -> bool;
 }

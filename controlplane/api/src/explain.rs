@@ -20,7 +20,7 @@ use crate::problem::Problem;
 pub(crate) struct ExplainRequest {
     /// What `users` in rules match.
     user: String,
-    /// Name of the issuer document; without it the only one, or that of the first run.
+    /// Name of the issuer document; without it the only one, or that of the first run; else 400.
     #[serde(default)]
     issuer: Option<String>,
     /// Groups.

@@ -17,8 +17,9 @@ mod tests;
 mod versions;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
-use axum::routing::{get, post, put};
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::StatusCode;
+use axum::routing::{delete, get, post, put};
 
 pub use backend::{Api, Backend, Failure};
 pub use openapi::document as openapi_document;
@@ -46,6 +47,7 @@ pub fn router(api: Api) -> Router {
         .route("/api/v1/secrets", get(secrets::list))
         .route("/api/v1/secrets/{name}", put(secrets::set).delete(secrets::delete))
         .route("/api/v1/nodes", get(nodes::list))
+        .route("/api/v1/nodes/{id}", delete(nodes::remove))
         .route("/api/v1/nodes/join-files", post(nodes::join_file))
         .route("/api/v1/acts", get(acts::list))
         .layer(DefaultBodyLimit::max(SMALL_BODY_BYTES_MAX))
@@ -55,6 +57,11 @@ pub fn router(api: Api) -> Router {
         .with_state(api)
 }
 
-async fn healthz() -> &'static str {
-    "ok\n"
+/// Says whether the one writer lives: without it nothing can be changed.
+async fn healthz(State(api): State<Api>) -> (StatusCode, &'static str) {
+    if api.is_working() {
+        (StatusCode::OK, "ok\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "the writer has ended\n")
+    }
 }

@@ -1,9 +1,10 @@
 //! Nodes, and the files with which they join.
 
 use axum::Json;
-use axum::extract::State;
-use penstock_app::Action;
+use axum::extract::{Path, State};
+use axum::http::{HeaderName, StatusCode, header};
 use penstock_app::state::{Node, Seen};
+use penstock_app::{Action, Event};
 use penstock_config::node::{JoinFile, Position, UpstreamStatus};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -138,6 +139,20 @@ fn view(id: &str, node: &Node, seen: Option<&Seen>, connected: bool) -> NodeView
     }
 }
 
+/// Removes a node: its certificate is a stranger's from then on, and it gets no more snapshots or
+/// secrets. What it has, it enforces until its snapshot expires: end its process as well.
+#[utoipa::path(delete, path = "/api/v1/nodes/{id}", tag = "nodes",
+    params(("id" = String, Path)),
+    responses((status = 204), (status = 404, body = Problem)))]
+pub(crate) async fn remove(
+    State(api): State<Api>,
+    Caller(by): Caller,
+    Path(node): Path<String>,
+) -> Result<StatusCode, Problem> {
+    api.submit(Event::RemoveNode { by, node }).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
 /// Issues a join file. Whoever holds it can make a node, and a node gets the secrets of the
 /// connections in force: keep it like a secret.
 #[utoipa::path(post, path = "/api/v1/nodes/join-files", tag = "nodes",
@@ -145,6 +160,6 @@ fn view(id: &str, node: &Node, seen: Option<&Seen>, connected: bool) -> NodeView
 pub(crate) async fn join_file(
     State(api): State<Api>,
     Caller(by): Caller,
-) -> Result<Json<JoinFile>, Problem> {
-    Ok(Json(api.join_file(by).await?))
+) -> Result<([(HeaderName, &'static str); 1], Json<JoinFile>), Problem> {
+    Ok(([(header::CACHE_CONTROL, "no-store")], Json(api.join_file(by).await?)))
 }

@@ -29,6 +29,7 @@ use crate::{acts, documents, explain, nodes, problem, secrets, versions};
         secrets::delete,
         explain::explain,
         nodes::list,
+        nodes::remove,
         nodes::join_file,
         acts::list
     ),

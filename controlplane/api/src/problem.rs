@@ -110,6 +110,8 @@ impl From<Refusal> for Problem {
             Refusal::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden"),
             Refusal::VersionConflict { .. } => (StatusCode::CONFLICT, "version_conflict"),
             Refusal::LockOut => (StatusCode::CONFLICT, "lock_out"),
+            Refusal::IssuerNeeded => (StatusCode::BAD_REQUEST, "issuer_needed"),
+            Refusal::SnapshotTooLarge => (StatusCode::UNPROCESSABLE_ENTITY, "snapshot_too_large"),
             Refusal::NotFound(_) => (StatusCode::NOT_FOUND, "not_found"),
             Refusal::Full { .. } => (StatusCode::CONFLICT, "full"),
             Refusal::Name => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_name"),

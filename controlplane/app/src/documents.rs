@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use penstock_config::diagnostics::Diagnostic;
-use penstock_config::documents::{Document, Placed, RoleName, check_references, parse};
+use penstock_config::documents::{Document, Issuer, Placed, RoleName, check_references, parse};
 use serde_json::{Value, json};
 
 use crate::draft::Draft;
@@ -208,11 +208,18 @@ fn authorise_changes(
     Ok(())
 }
 
-/// An administrator cannot lock themselves out: somebody must be left who can undo a change.
+/// An administrator cannot lock themselves out: somebody must be left who can undo a change. That
+/// goes for their role, and for how the issuer that vouches for them is trusted.
 fn keep_administrator(before: &State, after: &State, by: &Requester) -> Result<(), Refusal> {
     let Requester::Identity(identity) = by else { return Ok(()) };
     let admin = |state| roles_of(state, identity).contains(&RoleName::Admin);
-    if admin(before) && !admin(after) { Err(Refusal::LockOut) } else { Ok(()) }
+    // Audiences are callers' of the gateway: tokens for the API have one of their own.
+    let trust = |state: &State| {
+        let issuer = state.issuers().find(|issuer| issuer.name == identity.issuer);
+        issuer.map(|issuer| Issuer { audiences: Vec::new(), ..issuer.clone() })
+    };
+    let kept = admin(after) && trust(before) == trust(after);
+    if admin(before) && !kept { Err(Refusal::LockOut) } else { Ok(()) }
 }
 
 /// A warning for each written connection whose secret has no value yet.

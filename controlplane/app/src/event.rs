@@ -5,7 +5,7 @@ use std::fmt;
 use penstock_config::diagnostics::Diagnostic;
 use penstock_config::documents::{Document, Source};
 use penstock_config::identity::Identity;
-use penstock_config::node::{NodeStatus, Position};
+use penstock_config::node::{NodeStatus, Position, SnapshotKey};
 use penstock_config::snapshot::Snapshot;
 use serde::Serialize;
 
@@ -56,10 +56,10 @@ pub struct Joined {
 /// One event.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// The process started with this snapshot key.
+    /// The process started with these snapshot keys.
     Started {
-        /// Id of the key that snapshots are signed with.
-        signer: String,
+        /// The key that snapshots are signed with, then the one that replaces it, if there is one.
+        keys: Vec<SnapshotKey>,
     },
     /// The documents of the first-run file.
     FirstRun {
@@ -136,6 +136,13 @@ pub enum Event {
     },
     /// A node joined.
     NodeJoined(Joined),
+    /// Somebody removes a node: it is a stranger from then on.
+    RemoveNode {
+        /// Who.
+        by: Requester,
+        /// Its id.
+        node: String,
+    },
     /// A node said how it is.
     NodeStatus {
         /// Its id.
@@ -178,6 +185,8 @@ pub enum Change {
     JoinTokenDeleted(String),
     /// A node joined.
     NodeSet(String, Node),
+    /// A node was removed.
+    NodeDeleted(String),
     /// A snapshot was signed.
     Signed(SignedSnapshot),
     /// The act that all of this is.
@@ -307,9 +316,18 @@ pub enum Refusal {
         /// What is in force.
         current: u64,
     },
-    /// The requester would lose the role admin.
-    #[error("this would take the role admin away from you, who ask for it")]
+    /// The requester would lose the role admin, or be vouched for in another way.
+    #[error(
+        "this would take the role admin away from you, or change the issuer that vouches for you: \
+         let an administrator of another issuer do it"
+    )]
     LockOut,
+    /// The question does not say which issuer it is about.
+    #[error("there is more than one issuer: name the one that is meant")]
+    IssuerNeeded,
+    /// Nodes take no snapshot of this size.
+    #[error("the documents are too many for one snapshot, which has 64 MiB at most")]
+    SnapshotTooLarge,
     /// There is no such thing.
     #[error("there is no such {0}")]
     NotFound(&'static str),

@@ -13,6 +13,9 @@ use crate::event::{Refusal, Requester};
 use crate::roles::{Action, authorise};
 use crate::state::{DocumentKey, Origin, State};
 
+/// The code for a connection that there is not, or that no rule shows.
+const NO_CONNECTION: &str = "no_connection";
+
 /// Who would ask for what.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -72,7 +75,8 @@ pub struct Explanation {
 /// # Errors
 /// Forbidden, or an issuer that is not in force or must be named.
 pub fn explain(state: &State, by: &Requester, question: &Question) -> Result<Explanation, Refusal> {
-    let identity = if authorise(state, by, Action::ExplainOthers).is_ok() {
+    let others = authorise(state, by, Action::ExplainOthers).is_ok();
+    let identity = if others {
         named_identity(state, question)?
     } else {
         authorise(state, by, Action::ExplainSelf)?;
@@ -85,13 +89,20 @@ pub fn explain(state: &State, by: &Requester, question: &Question) -> Result<Exp
         identity.issuer,
         listed(&identity.groups, "no group")
     ));
+    let before = explanation.clone();
     decide(state, question, &identity, &mut explanation);
+    if !others && explanation.code == Some(NO_CONNECTION) {
+        // Who may not ask about others may not find out either which connections there are.
+        let message = std::mem::take(&mut explanation.message);
+        explanation = before;
+        explanation.refuse(404, NO_CONNECTION, message);
+    }
     Ok(explanation)
 }
 
 /// The identity that the question is about, as its words have it.
 fn named_identity(state: &State, question: &Question) -> Result<Identity, Refusal> {
-    let issuer = issuer(state, question.issuer.as_deref()).ok_or(Refusal::NotFound("issuer"))?;
+    let issuer = issuer(state, question.issuer.as_deref())?;
     let claims = question.claims.clone().unwrap_or_default();
     Ok(Identity {
         issuer: issuer.name.clone(),
@@ -119,19 +130,20 @@ fn own_identity(by: &Requester, question: &Question) -> Result<Identity, Refusal
     Ok(Identity { intent, ..(**own).clone() })
 }
 
-fn issuer<'a>(state: &'a State, name: Option<&str>) -> Option<&'a Issuer> {
+fn issuer<'a>(state: &'a State, name: Option<&str>) -> Result<&'a Issuer, Refusal> {
     let one = |mut found: Vec<&'a Issuer>| if found.len() == 1 { found.pop() } else { None };
     if let Some(name) = name {
-        return state.issuers().find(|issuer| issuer.name == name);
+        let found = state.issuers().find(|issuer| issuer.name == name);
+        return found.ok_or(Refusal::NotFound("issuer"));
     }
-    one(state.issuers().collect()).or_else(|| {
-        let first_run = |issuer: &&Issuer| {
-            let key = DocumentKey { kind: "issuer", name: issuer.name.clone() };
-            let stored = state.durable.documents.get(&key);
-            stored.is_some_and(|stored| stored.origin == Origin::FirstRun)
-        };
-        one(state.issuers().filter(first_run).collect())
-    })
+    let first_run = |issuer: &&Issuer| {
+        let key = DocumentKey { kind: "issuer", name: issuer.name.clone() };
+        let stored = state.durable.documents.get(&key);
+        stored.is_some_and(|stored| stored.origin == Origin::FirstRun)
+    };
+    one(state.issuers().collect())
+        .or_else(|| one(state.issuers().filter(first_run).collect()))
+        .ok_or(Refusal::IssuerNeeded)
 }
 
 impl Explanation {
@@ -155,20 +167,20 @@ fn decide(state: &State, question: &Question, identity: &Identity, out: &mut Exp
     };
     let unknown = || format!("no connection `{}` for {}", target.connection(), identity.user);
     let Some(connection) = state.connections().find(|c| c.name == target.connection()) else {
-        return out.refuse(404, "no_connection", unknown());
+        return out.refuse(404, NO_CONNECTION, unknown());
     };
     let policy = match compiled(state) {
         Ok(policy) => policy,
         Err(problem) => return out.refuse(503, "policy_stale", problem),
     };
     let Some(index) = policy.connection(&connection.name) else {
-        return out.refuse(404, "no_connection", unknown());
+        return out.refuse(404, NO_CONNECTION, unknown());
     };
     let subject = policy.subject_rules(identity);
     out.connection = Some(connection.name.clone());
     if !policy.visible(&subject, index) {
         out.step(format!("no allow rule names them on connection {}", connection.name));
-        return out.refuse(404, "no_connection", unknown());
+        return out.refuse(404, NO_CONNECTION, unknown());
     }
     let Some(classified) = classify(connection, question, &target, out) else { return };
     let names: Vec<String> = classified.operations.iter().map(|o| o.name().to_owned()).collect();

@@ -8,10 +8,14 @@ use serde_json::{Value, json};
 
 use crate::draft::Draft;
 use crate::event::{Actor, Answer, Change, Outcome};
+use crate::publish::is_due;
 use crate::state::{Fetch, IssuerKeys, KeySet, KeySource, State};
 
 /// A fetch that said nothing for this long is given up: it has 5 s in total.
 const FETCH_MS_MAX: u64 = 15_000;
+/// Members of a key that verifying takes (RFC 7517 section 4, RFC 7518 section 6): the others, such
+/// as certificates, are neither compared nor kept.
+const KEY_MEMBERS: [&str; 10] = ["kty", "crv", "x", "y", "n", "e", "kid", "alg", "use", "key_ops"];
 /// Longest key id.
 const KID_BYTES_MAX: usize = 256;
 
@@ -43,7 +47,11 @@ pub(crate) fn follow_documents(draft: &mut Draft, now_ms: u64) {
 /// Starts every fetch that is due.
 pub(crate) fn start_due(draft: &mut Draft, now_ms: u64) {
     let fetches = draft.state.fetches.clone();
-    let due = fetches.iter().filter(|(_, f)| f.next_ms <= now_ms && !in_flight(f, now_ms));
+    let tuning = &draft.state.tuning;
+    let longest_ms = tuning.jwks_refresh_ms.max(tuning.backoff_ms_max);
+    let due = fetches
+        .iter()
+        .filter(|(_, f)| is_due(f.next_ms, longest_ms, now_ms) && !in_flight(f, now_ms));
     for (name, fetch) in due {
         start(draft, name, &fetch.source, now_ms);
     }
@@ -57,7 +65,8 @@ fn start(draft: &mut Draft, name: &str, source: &KeySource, now_ms: u64) {
 }
 
 fn in_flight(fetch: &Fetch, now_ms: u64) -> bool {
-    fetch.in_flight_ms.is_some_and(|began| now_ms < began.saturating_add(FETCH_MS_MAX))
+    let until_ms = |began_ms: u64| began_ms.saturating_add(FETCH_MS_MAX);
+    fetch.in_flight_ms.is_some_and(|began_ms| !is_due(until_ms(began_ms), FETCH_MS_MAX, now_ms))
 }
 
 /// Whether the issuer is in force and its keys still come from there.
@@ -84,6 +93,9 @@ pub(crate) fn fetched(
         fetch.fetched_ms = Some(now_ms);
         fetch.failures = 0;
         fetch.problem = None;
+    }
+    for key in &mut keys {
+        key.retain(|member, _| KEY_MEMBERS.contains(&member.as_str()));
     }
     keys.sort_by_cached_key(|key| Value::Object(key.clone()).to_string());
     let before = state.durable.keys.get(name).map(|held| held.keys.clone()).unwrap_or_default();
@@ -133,7 +145,9 @@ impl State {
         let keys = self.keys_of(document);
         let known = keys.iter().any(|key| key.get("kid").and_then(Value::as_str) == Some(kid));
         let interval = self.tuning.unknown_key_interval_ms;
-        let soon = fetch.unknown_ms.is_some_and(|last| now_ms < last.saturating_add(interval));
+        let soon = fetch
+            .unknown_ms
+            .is_some_and(|last| !is_due(last.saturating_add(interval), interval, now_ms));
         !known && !soon && kid.len() <= KID_BYTES_MAX && !in_flight(fetch, now_ms)
     }
 }

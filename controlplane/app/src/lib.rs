@@ -32,7 +32,7 @@ impl State {
     /// A [`Refusal`]: nothing changes.
     pub fn apply(&self, event: Event, now_ms: u64) -> Result<Outcome, Refusal> {
         match event {
-            Event::Started { signer } => Ok(publish::started(self, &signer, now_ms)),
+            Event::Started { keys } => Ok(publish::started(self, keys, now_ms)),
             Event::FirstRun { documents } => documents::first_run(self, documents, now_ms),
             Event::ApplyDocuments(apply) => documents::apply(self, apply, now_ms),
             Event::DeleteDocument { by, key } => documents::delete(self, &by, &key, now_ms),
@@ -52,6 +52,7 @@ impl State {
                 nodes::join_file(self, &by, token_sha256, now_ms)
             }
             Event::NodeJoined(joined) => nodes::joined(self, joined, now_ms),
+            Event::RemoveNode { by, node } => nodes::remove(self, &by, &node, now_ms),
             Event::NodeStatus { node, status } => nodes::status(self, &node, status, now_ms),
             Event::Tick => Ok(publish::tick(self, now_ms)),
         }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::draft::Draft;
 use crate::event::{Actor, Answer, Change, Joined, Outcome, Refusal, Requester};
+use crate::publish::is_due;
 use crate::roles::{Action, authorise};
 use crate::state::{JOIN_TOKENS_MAX, JoinToken, NODES_MAX, Node, Seen, State};
 
@@ -25,7 +26,10 @@ pub(crate) fn join_file(
     authorise(state, by, Action::IssueJoinFiles)?;
     let mut draft = Draft::new(state, now_ms);
     let held = state.durable.join_tokens.iter();
-    let expired = held.filter(|(_, token)| token.expires_ms <= now_ms).map(|(hash, _)| hash);
+    let lifetime_ms = state.tuning.join_file_lifetime_ms;
+    let expired = held
+        .filter(|(_, token)| is_due(token.expires_ms, lifetime_ms, now_ms))
+        .map(|(hash, _)| hash);
     for hash in expired {
         Arc::make_mut(&mut draft.state.durable.join_tokens).remove(hash);
         draft.change(Change::JoinTokenDeleted(hash.clone()));
@@ -51,7 +55,8 @@ impl State {
     /// Whether a join token may be used now.
     pub fn join_token_holds(&self, token_sha256: &str, now_ms: u64) -> bool {
         let token = self.durable.join_tokens.get(token_sha256);
-        token.is_some_and(|token| now_ms < token.expires_ms)
+        let lifetime_ms = self.tuning.join_file_lifetime_ms;
+        token.is_some_and(|token| !is_due(token.expires_ms, lifetime_ms, now_ms))
     }
 
     /// The node that holds this certificate: SHA-256 of its DER, hex.
@@ -84,6 +89,24 @@ pub(crate) fn joined(state: &State, joined: Joined, now_ms: u64) -> Result<Outco
     draft.change(Change::NodeSet(node.clone(), row));
     let actor = Actor { issuer: String::new(), subject: node.clone() };
     draft.act(actor, "node.join", format!("node/{node}"), &before, &after);
+    Ok(draft.finish(Answer::Done))
+}
+
+/// Removes a node: its certificate is nobody's from then on.
+pub(crate) fn remove(
+    state: &State,
+    by: &Requester,
+    node: &str,
+    now_ms: u64,
+) -> Result<Outcome, Refusal> {
+    authorise(state, by, Action::RemoveNodes)?;
+    let mut draft = Draft::new(state, now_ms);
+    let nodes = Arc::make_mut(&mut draft.state.durable.nodes);
+    let removed = nodes.remove(node).ok_or(Refusal::NotFound("node"))?;
+    Arc::make_mut(&mut draft.state.statuses).remove(node);
+    let before = json!({"name": removed.name, "certificate_sha256": removed.certificate_sha256});
+    draft.change(Change::NodeDeleted(node.to_owned()));
+    draft.act(by.actor(), "node.remove", format!("node/{node}"), &before, &Value::Null);
     Ok(draft.finish(Answer::Done))
 }
 

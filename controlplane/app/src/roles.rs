@@ -10,11 +10,15 @@
 //! | explain a decision about oneself | yes | yes | yes | yes | yes |
 //! | explain a decision about anybody | yes | yes | yes | yes | |
 //! | read nodes | yes | yes | yes | yes | |
-//! | issue join files | yes | yes | | | |
+//! | issue join files | yes | | | | |
+//! | remove nodes | yes | | | | |
 //! | read acts | yes | | yes | | |
 //!
 //! Issuers and roles say who is trusted and who governs: an operator who could write them could
-//! make themselves an administrator. Nobody reads a secret's value over the API.
+//! make themselves an administrator. Nobody reads a secret's value over the API, and a join file,
+//! which makes a node that gets secrets, is an administrator's. But who may write connections can
+//! point one at a server of their own, which is then sent the credential that the connection names:
+//! operators are trusted with the credentials of model servers.
 
 use std::fmt;
 
@@ -46,13 +50,15 @@ pub enum Action {
     ReadNodes,
     /// Issue join files.
     IssueJoinFiles,
+    /// Remove nodes.
+    RemoveNodes,
     /// Read acts.
     ReadActs,
 }
 
 impl Action {
     /// All actions.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::ReadDocuments,
         Self::WriteDocuments,
         Self::WriteTrust,
@@ -62,6 +68,7 @@ impl Action {
         Self::ExplainOthers,
         Self::ReadNodes,
         Self::IssueJoinFiles,
+        Self::RemoveNodes,
         Self::ReadActs,
     ];
 }
@@ -78,6 +85,7 @@ impl fmt::Display for Action {
             Self::ExplainOthers => "explain a decision about somebody else",
             Self::ReadNodes => "read nodes",
             Self::IssueJoinFiles => "issue join files",
+            Self::RemoveNodes => "remove nodes",
             Self::ReadActs => "read acts",
         })
     }
@@ -87,29 +95,29 @@ impl fmt::Display for Action {
 pub fn allows(role: RoleName, action: Action) -> bool {
     use Action::{
         ExplainOthers, ExplainSelf, IssueJoinFiles, ReadActs, ReadDocuments, ReadNodes,
-        ReadSecretNames, WriteDocuments, WriteSecrets, WriteTrust,
+        ReadSecretNames, RemoveNodes, WriteDocuments, WriteSecrets, WriteTrust,
     };
     match role {
         RoleName::Admin => true,
         RoleName::Operator => match action {
             ReadDocuments | WriteDocuments | ReadSecretNames | WriteSecrets | ExplainSelf
-            | ExplainOthers | ReadNodes | IssueJoinFiles => true,
-            WriteTrust | ReadActs => false,
+            | ExplainOthers | ReadNodes => true,
+            WriteTrust | IssueJoinFiles | RemoveNodes | ReadActs => false,
         },
         RoleName::Auditor => match action {
             ReadDocuments | ReadSecretNames | ExplainSelf | ExplainOthers | ReadNodes
             | ReadActs => true,
-            WriteDocuments | WriteTrust | WriteSecrets | IssueJoinFiles => false,
+            WriteDocuments | WriteTrust | WriteSecrets | IssueJoinFiles | RemoveNodes => false,
         },
         RoleName::Approver => match action {
             ReadDocuments | ExplainSelf | ExplainOthers | ReadNodes => true,
             WriteDocuments | WriteTrust | ReadSecretNames | WriteSecrets | IssueJoinFiles
-            | ReadActs => false,
+            | RemoveNodes | ReadActs => false,
         },
         RoleName::User => match action {
             ExplainSelf => true,
             ReadDocuments | WriteDocuments | WriteTrust | ReadSecretNames | WriteSecrets
-            | ExplainOthers | ReadNodes | IssueJoinFiles | ReadActs => false,
+            | ExplainOthers | ReadNodes | IssueJoinFiles | RemoveNodes | ReadActs => false,
         },
     }
 }

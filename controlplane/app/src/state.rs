@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use penstock_config::documents::{Connection, Document, Issuer, Role, Rule};
-use penstock_config::node::{NodeStatus, Position};
+use penstock_config::node::{NodeStatus, Position, SnapshotKey};
 use serde::{Deserialize, Serialize};
 
 /// A set of public keys as JWK members (RFC 7517).
@@ -30,6 +30,8 @@ pub struct State {
     pub fetches: Arc<BTreeMap<String, Fetch>>,
     /// What nodes said of themselves, by node id.
     pub statuses: Arc<BTreeMap<String, Seen>>,
+    /// Keys that snapshots are signed with: the one in use, then the one that replaces it.
+    pub snapshot_keys: Arc<[SnapshotKey]>,
 }
 
 /// What the store keeps: a reload gives exactly this back.
@@ -293,7 +295,13 @@ pub struct SignedSnapshot {
 impl State {
     /// The state as a store gave it back, with nothing known yet of fetches and nodes.
     pub fn new(durable: Durable, tuning: Tuning) -> Self {
-        let mut state = Self { durable, tuning, fetches: Arc::default(), statuses: Arc::default() };
+        let mut state = Self {
+            durable,
+            tuning,
+            fetches: Arc::default(),
+            statuses: Arc::default(),
+            snapshot_keys: Arc::default(),
+        };
         crate::keys::reconcile(&mut state);
         state
     }

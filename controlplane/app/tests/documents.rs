@@ -6,7 +6,7 @@ mod common;
 use common::{FIRST_RUN, POLICY, World, admin, documents, operator, requester};
 use penstock_app::event::ChangeKind;
 use penstock_app::state::{DocumentKey, Origin};
-use penstock_app::{Action, Answer, Event, Refusal};
+use penstock_app::{Action, Answer, Event, Refusal, Requester};
 
 fn key(kind: &str, name: &str) -> DocumentKey {
     DocumentKey::new(kind, name).unwrap()
@@ -171,6 +171,30 @@ fn an_administrator_cannot_lock_themselves_out() {
         assert!(matches!(refused, Err(Refusal::LockOut | Refusal::Invalid(_))), "{refused:?}");
         assert_eq!(world.state, before);
     }
+}
+
+#[test]
+fn an_administrator_cannot_change_how_the_issuer_that_vouches_for_them_is_trusted() {
+    let mut world = World::new();
+    let own = FIRST_RUN.split("---").next().unwrap();
+    let before = world.state.clone();
+    for line in [
+        "jwks_uri: http://127.0.0.1:9000/other",
+        "user_claim: email",
+        "groups_claim: roles",
+        "leeway_ms: 0",
+        "lifetime_ms_max: 1",
+        "token_types: [JWT]",
+    ] {
+        let refused = world.apply(admin(), &format!("{own}{line}\n"));
+        assert_eq!(refused, Err(Refusal::LockOut), "{line}");
+    }
+    let moved = own.replace("9000", "9001");
+    assert_eq!(world.apply(admin(), &moved), Err(Refusal::LockOut));
+    assert_eq!(world.state, before);
+    world.apply(admin(), &own.replace("[penstock]", "[penstock, more]")).unwrap();
+    world.apply(Requester::System, &moved).unwrap();
+    assert_eq!(world.roll_back(admin(), 1), Err(Refusal::LockOut));
 }
 
 #[test]

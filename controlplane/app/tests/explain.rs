@@ -5,6 +5,7 @@ mod common;
 
 use common::{POLICY, World, admin, identity, operator, requester};
 use penstock_app::explain::{Explanation, Question, explain};
+use penstock_app::state::Origin;
 use penstock_app::{Refusal, Requester};
 use penstock_config::identity::{Access, Intent};
 
@@ -111,6 +112,23 @@ fn the_role_user_explains_only_about_itself_with_its_own_groups() {
 }
 
 #[test]
+fn the_role_user_cannot_tell_a_hidden_connection_from_an_unknown_one() {
+    let mut world = world();
+    let users = "kind: role\nname: guests\nrole: user\nsubjects: [{groups: [guests]}]\n";
+    world.apply(admin(), users).unwrap();
+    let guest = requester("gus", &["guests"]);
+    let mut list = question("GET", "/llama/v1/models");
+    list.user = "gus".into();
+    list.groups = None;
+    let mut hidden = explain(&world.state, &guest, &list).unwrap();
+    list.path = "/nothing/v1/models".into();
+    let unknown = explain(&world.state, &guest, &list).unwrap();
+    hidden.message = hidden.message.replace("llama", "nothing");
+    hidden.steps = hidden.steps.iter().map(|step| step.replace("llama", "nothing")).collect();
+    assert_eq!(hidden, unknown);
+}
+
+#[test]
 fn an_issuer_must_be_named_only_where_nothing_tells_which() {
     let mut world = world();
     let mut list = question("GET", "/llama/v1/models");
@@ -126,4 +144,8 @@ fn an_issuer_must_be_named_only_where_nothing_tells_which() {
     world.apply(admin(), &format!("{two}---{named}---{policy}---\n{users}")).unwrap();
     assert_ne!(world.state.durable.documents, first_run);
     assert!(answer(&world, &list).allowed, "the first run's issuer");
+    for stored in std::sync::Arc::make_mut(&mut world.state.durable.documents).values_mut() {
+        stored.origin = Origin::Applied;
+    }
+    assert_eq!(explain(&world.state, &by, &list), Err(Refusal::IssuerNeeded));
 }

@@ -8,6 +8,7 @@ use penstock_app::acts::verify;
 use penstock_app::event::{Apply, Joined};
 use penstock_app::state::{ActHead, DocumentKey, KeySource, Origin, Sealed};
 use penstock_app::{Event, Requester};
+use penstock_config::snapshot::SnapshotSigner;
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -22,7 +23,7 @@ struct Step {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    (0..12_u8, 0..4_u8, 0..4_u8, any::<u8>(), 0..400_000_u64)
+    (0..13_u8, 0..4_u8, 0..4_u8, any::<u8>(), 0..400_000_u64)
         .prop_map(|(event, by, choice, flags, wait_ms)| Step { event, by, choice, flags, wait_ms })
 }
 
@@ -88,10 +89,11 @@ fn event(world: &World, step: Step) -> Event {
         10 if flags & 1 == 0 => Event::JoinFileIssued { by, token_sha256: name.repeat(64) },
         10 => Event::NodeJoined(Joined {
             token_sha256: name.repeat(64),
-            node: format!("node-{flags}"),
+            node: format!("node-{}", flags % 8),
             name: "host".into(),
             certificate_sha256: format!("{flags}"),
         }),
+        11 => Event::RemoveNode { by, node: format!("node-{}", flags % 8) },
         _ => Event::Tick,
     }
 }
@@ -138,6 +140,7 @@ fn copy(world: &World) -> World {
         published: Vec::new(),
         fetches: Vec::new(),
         changes: Vec::new(),
+        signer: SnapshotSigner::generate().unwrap().0,
     }
 }
 

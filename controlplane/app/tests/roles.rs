@@ -9,7 +9,7 @@ use penstock_app::{Action, Requester, authorise, roles_of};
 use penstock_config::documents::RoleName;
 
 /// Rows: actions in the order of `Action::ALL`. Columns: admin, operator, auditor, approver, user.
-const MATRIX: [(&str, [bool; 5]); 10] = [
+const MATRIX: [(&str, [bool; 5]); 11] = [
     ("read documents", [true, true, true, true, false]),
     ("write connections and rules", [true, true, false, false, false]),
     ("write issuers and roles", [true, false, false, false, false]),
@@ -18,7 +18,8 @@ const MATRIX: [(&str, [bool; 5]); 10] = [
     ("explain a decision", [true, true, true, true, true]),
     ("explain a decision about somebody else", [true, true, true, true, false]),
     ("read nodes", [true, true, true, true, false]),
-    ("issue join files", [true, true, false, false, false]),
+    ("issue join files", [true, false, false, false, false]),
+    ("remove nodes", [true, false, false, false, false]),
     ("read acts", [true, false, true, false, false]),
 ];
 

@@ -6,8 +6,9 @@ mod common;
 use common::{FIRST_RUN, POLICY, World, admin, operator, requester};
 use penstock_app::event::Joined;
 use penstock_app::state::{KeySet, KeySource, Sealed};
-use penstock_app::{Action, Event, Refusal};
-use penstock_config::node::NodeStatus;
+use penstock_app::{Action, Event, Refusal, Requester};
+use penstock_config::node::{NodeStatus, SnapshotKey};
+use penstock_config::snapshot::SnapshotSigner;
 use serde_json::json;
 
 fn keys(ids: &[&str]) -> KeySet {
@@ -180,7 +181,7 @@ fn keys_of_another_place_count_no_more_once_the_issuer_moved() {
     let mut world = World::new();
     world.send(fetched(&["a"])).unwrap();
     world.fetches.clear();
-    world.apply(admin(), &FIRST_RUN.replace("9000", "9001")).unwrap();
+    world.apply(Requester::System, &FIRST_RUN.replace("9000", "9001")).unwrap();
     assert!(world.published.last().unwrap().issuers[0].keys.is_empty());
     assert_eq!(world.fetches, ["dev"]);
     world.send(fetched(&["late"])).unwrap();
@@ -198,7 +199,7 @@ fn a_join_token_works_once_and_for_an_hour() {
             certificate_sha256: format!("certificate of {node}"),
         })
     };
-    let issue = || Event::JoinFileIssued { by: operator(), token_sha256: "t".repeat(64) };
+    let issue = || Event::JoinFileIssued { by: admin(), token_sha256: "t".repeat(64) };
     assert_eq!(world.send(join("n0")), Err(Refusal::JoinToken));
     world.send(issue()).unwrap();
     world.send(join("n1")).unwrap();
@@ -207,7 +208,7 @@ fn a_join_token_works_once_and_for_an_hour() {
     world.send(issue()).unwrap();
     world.now_ms += world.state.tuning.join_file_lifetime_ms;
     assert_eq!(world.send(join("n3")), Err(Refusal::JoinToken));
-    world.send(Event::JoinFileIssued { by: operator(), token_sha256: "u".repeat(64) }).unwrap();
+    world.send(Event::JoinFileIssued { by: admin(), token_sha256: "u".repeat(64) }).unwrap();
     assert_eq!(world.state.durable.join_tokens.len(), 1, "expired ones are forgotten");
 }
 
@@ -251,8 +252,10 @@ fn a_status_of_an_unknown_node_or_out_of_bounds_is_refused() {
 fn somebody_without_the_role_gets_no_join_file_and_sets_no_secret() {
     let mut world = World::new();
     let eve = requester("eve", &["engineers"]);
-    let event = Event::JoinFileIssued { by: eve.clone(), token_sha256: "t".into() };
-    assert_eq!(world.send(event), Err(Refusal::Forbidden(Action::IssueJoinFiles)));
+    for by in [eve.clone(), operator()] {
+        let event = Event::JoinFileIssued { by, token_sha256: "t".into() };
+        assert_eq!(world.send(event), Err(Refusal::Forbidden(Action::IssueJoinFiles)));
+    }
     let event = Event::SetSecret { by: eve, name: "a".into(), sealed: sealed(1) };
     assert_eq!(world.send(event), Err(Refusal::Forbidden(Action::WriteSecrets)));
 }
@@ -274,11 +277,89 @@ fn a_snapshot_is_issued_again_at_half_of_its_life_and_names_the_one_before() {
 }
 
 #[test]
+fn other_snapshot_keys_are_told_in_a_new_revision_and_the_same_ones_in_none() {
+    let mut world = World::new();
+    let (own, next) = (world.signer.public(), SnapshotSigner::generate().unwrap().0.public());
+    let mut start = |keys: &[SnapshotKey]| {
+        world.send(Event::Started { keys: keys.to_vec() }).unwrap();
+        let published = world.published.last().unwrap();
+        (world.state.durable.position.revision, published.snapshot_keys.clone())
+    };
+    let one = vec![own.clone()];
+    let both = vec![own, next];
+    assert_eq!(start(&one), (1, one.clone()));
+    assert_eq!(start(&one), (1, one.clone()));
+    assert_eq!(start(&both), (2, both.clone()));
+    assert_eq!(start(&one), (3, one));
+    let published = world.published.len();
+    world.apply(operator(), POLICY).unwrap();
+    assert_eq!(world.published[published].snapshot_keys.len(), 1, "every snapshot tells them");
+}
+
+#[test]
 fn another_snapshot_key_signs_again() {
     let mut world = World::new();
+    world.send(Event::Started { keys: vec![world.signer.public()] }).unwrap();
     let before = world.state.durable.position;
-    world.send(Event::Started { signer: "key".into() }).unwrap();
-    assert_eq!(world.state.durable.position, before);
-    world.send(Event::Started { signer: "other".into() }).unwrap();
+    world.signer = SnapshotSigner::generate().unwrap().0;
+    world.send(Event::Started { keys: vec![world.signer.public()] }).unwrap();
     assert!(world.state.durable.position > before);
+}
+
+#[test]
+fn a_removed_node_is_a_stranger_and_only_administrators_remove() {
+    let mut world = World::new();
+    world.send(Event::JoinFileIssued { by: admin(), token_sha256: "t".into() }).unwrap();
+    let joined = Joined {
+        token_sha256: "t".into(),
+        node: "n1".into(),
+        name: "host".into(),
+        certificate_sha256: "c".into(),
+    };
+    world.send(Event::NodeJoined(joined)).unwrap();
+    let remove = |by| Event::RemoveNode { by, node: "n1".into() };
+    assert_eq!(world.send(remove(operator())), Err(Refusal::Forbidden(Action::RemoveNodes)));
+    world.send(remove(admin())).unwrap();
+    assert_eq!(world.state.node_with_certificate("c"), None);
+    assert!(!world.state.statuses.contains_key("n1"));
+    let act = world.acts.last().unwrap();
+    assert_eq!((act.action.as_str(), act.object.as_str()), ("node.remove", "node/n1"));
+    assert_eq!(world.send(remove(admin())), Err(Refusal::NotFound("node")));
+}
+
+#[test]
+fn members_of_a_key_that_verifying_does_not_take_are_neither_compared_nor_kept() {
+    let mut world = World::new();
+    let with = |more: &str| {
+        let mut keys = keys(&["a"]);
+        keys[0].insert("x5c".into(), json!([more]));
+        keys[0].insert("d".into(), json!("private"));
+        Event::KeysFetched { issuer: "dev".into(), source: source(), keys }
+    };
+    world.send(with("one")).unwrap();
+    let published = world.published.len();
+    let kept = world.published.last().unwrap().issuers[0].keys[0].clone();
+    assert_eq!(kept.keys().collect::<Vec<_>>(), ["kid", "kty"]);
+    world.send(with("two")).unwrap();
+    assert_eq!(world.published.len(), published);
+}
+
+#[test]
+fn what_was_planned_before_the_clock_was_set_back_is_due_at_once() {
+    let mut world = World::new();
+    let hour_ms = 3_600_000;
+    world.now_ms = 10 * hour_ms;
+    world.send(fetched(&["a"])).unwrap();
+    world.send(unknown("x")).unwrap();
+    world.send(Event::JoinFileIssued { by: admin(), token_sha256: "t".into() }).unwrap();
+    world.fetches.clear();
+    let (published, revision) = (world.published.len(), world.state.durable.position.revision);
+    world.now_ms = hour_ms;
+    assert!(!world.state.join_token_holds("t", world.now_ms), "it would hold for ten hours");
+    assert!(world.state.is_worth_fetching("dev", "y", world.now_ms));
+    world.send(Event::Tick).unwrap();
+    assert_eq!(world.fetches, ["dev"]);
+    assert_eq!(world.published.len(), published + 1);
+    world.send(Event::Tick).unwrap();
+    assert_eq!(world.state.durable.position.revision, revision + 1, "once");
 }

@@ -74,7 +74,9 @@ pub(crate) fn find(state: Option<&Path>) -> Result<Client, Failure> {
     }
 }
 
+/// Only while `penstock dev` runs: afterwards anybody on this machine may hold its port.
 fn of_state(state: &State) -> Result<Client, Failure> {
     let record = state.existing_record()?;
+    state.check_running()?;
     Client::new(&record.api, Credential::Minted(state.signer(&record.issuer)?))
 }

@@ -58,7 +58,7 @@ pub(crate) enum Command {
     Secret(secret::Action),
     /// Say what would be decided about a request, and why
     Explain(explain::Arguments),
-    /// List data planes, and let new ones join
+    /// List data planes, let new ones join, and remove them
     #[command(subcommand)]
     Nodes(nodes::Action),
     /// Print a completion script for a shell

@@ -158,6 +158,7 @@ fn refusal(status: StatusCode, content: &[u8]) -> Failure {
         status.canonical_reason().unwrap_or("the control plane refused").to_lowercase()
     });
     let exit = match status {
+        StatusCode::BAD_REQUEST => Exit::Usage,
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Exit::Denied,
         StatusCode::NOT_FOUND => Exit::NotFound,
         StatusCode::CONFLICT => Exit::Conflict,
@@ -195,6 +196,7 @@ mod tests {
     #[test]
     fn every_refusal_has_its_exit_code() {
         let cases = [
+            (400, Exit::Usage),
             (401, Exit::Denied),
             (403, Exit::Denied),
             (404, Exit::NotFound),

@@ -29,59 +29,51 @@ struct Core {
     version: u64,
 }
 
-/// Where the nodes stand.
-enum Progress {
-    /// Every core of every connected node enforces it; the names of nodes that are away.
-    Done(Vec<String>),
-    /// What is still missing, a line a node.
-    Behind(Vec<String>),
-}
-
-/// Waits until every core of every connected node enforces the version, or a later one. Returns the
-/// names of nodes that are not connected.
+/// Waits until every core of every node, or of that one, enforces the version or a later one.
 ///
 /// # Errors
-/// The time is over: the nodes that don't enforce it are named.
+/// The time is over: the nodes that don't enforce it, or are not connected, are named.
 pub(crate) async fn wait(
     client: &Client,
     version: u64,
     timeout: Duration,
-) -> Result<Vec<String>, Failure> {
+    only: Option<&str>,
+) -> Result<(), Failure> {
     let began = Instant::now();
     loop {
         let rows = client.get("/api/v1/nodes").await?;
         let nodes: Vec<Node> = serde_json::from_value(rows)
             .map_err(|error| Failure::failed(format!("the nodes can't be understood: {error}")))?;
-        match progress(&nodes, version) {
-            Progress::Done(away) => return Ok(away),
-            Progress::Behind(lines) if began.elapsed() >= timeout => {
-                return Err(Failure::failed(format!(
-                    "version {version} is not enforced everywhere"
-                ))
-                .hint("it is published: the nodes take it as soon as they can")
+        let lines = missing(&nodes, version, only);
+        if lines.is_empty() {
+            return Ok(());
+        }
+        if began.elapsed() >= timeout {
+            return Err(Failure::failed(format!("version {version} is not enforced everywhere"))
+                .hint(
+                    "it is published: nodes take it as soon as they can; one that is gone for good \
+                     is removed by `penstock nodes delete ID`",
+                )
                 .details(lines));
-            }
-            Progress::Behind(_) => sleep(LOOK_EVERY).await,
         }
+        sleep(LOOK_EVERY).await;
     }
 }
 
-fn progress(nodes: &[Node], version: u64) -> Progress {
-    let connected: Vec<&Node> = nodes.iter().filter(|node| node.connected).collect();
-    let mut behind: Vec<String> =
-        connected.iter().filter_map(|node| behind(node, version)).collect();
-    let away = nodes.iter().filter(|node| !node.connected).map(title);
-    if connected.is_empty() {
-        behind.extend(away.clone().map(|node| format!("node {node} is not connected")));
-        if nodes.is_empty() {
-            behind.push("no node has joined".to_owned());
-        }
+/// What is still missing, a line a node.
+fn missing(nodes: &[Node], version: u64, only: Option<&str>) -> Vec<String> {
+    let mut meant = nodes.iter().filter(|node| only.is_none_or(|id| node.id == id)).peekable();
+    if meant.peek().is_none() {
+        return vec!["no node has joined".to_owned()];
     }
-    if behind.is_empty() { Progress::Done(away.collect()) } else { Progress::Behind(behind) }
+    meant.filter_map(|node| behind(node, version)).collect()
 }
 
-/// Why a connected node does not enforce the version on all cores; nothing where it does.
+/// Why a node does not enforce the version on all cores; nothing where it does.
 fn behind(node: &Node, version: u64) -> Option<String> {
+    if !node.connected {
+        return Some(format!("node {} is not connected", title(node)));
+    }
     let lagging: Vec<String> = (node.cores.iter().enumerate())
         .filter(|(_, core)| core.version < version)
         .map(|(index, core)| format!("core {index} version {}", core.version))
@@ -112,10 +104,19 @@ mod tests {
     use super::*;
 
     fn missing(nodes: serde_json::Value) -> Vec<String> {
-        match progress(&serde_json::from_value::<Vec<Node>>(nodes).unwrap(), 7) {
-            Progress::Done(_) => Vec::new(),
-            Progress::Behind(lines) => lines,
-        }
+        super::missing(&serde_json::from_value::<Vec<Node>>(nodes).unwrap(), 7, None)
+    }
+
+    #[test]
+    fn a_node_that_is_away_is_named_beside_one_that_enforces_unless_another_one_is_meant() {
+        let rows = json!([
+            {"id": "a", "connected": true, "cores": [{"version": 7}]},
+            {"id": "b", "name": "west", "connected": false, "cores": [{"version": 7}]},
+        ]);
+        assert_eq!(missing(rows.clone()), ["node b (west) is not connected"]);
+        let nodes: Vec<Node> = serde_json::from_value(rows).unwrap();
+        assert_eq!(super::missing(&nodes, 7, Some("a")), [""; 0]);
+        assert_eq!(super::missing(&nodes, 7, Some("c")), ["no node has joined"]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::env;
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -11,6 +12,8 @@ use crate::failure::Failure;
 use crate::private_files;
 use crate::signer::Signer;
 
+/// Longer than a command looks whether a state is taken.
+const LOOK_MAX: Duration = Duration::from_millis(300);
 const MARKER: &str = "development";
 const MARKER_TEXT: &str = "\
 A state of `penstock dev`: its tokens are signed with a key that lies beside it. The daemons refuse
@@ -54,6 +57,12 @@ pub(crate) struct Pids {
     pub(crate) controlplane: u32,
 }
 
+/// What the data plane wrote when it joined, as far as it matters here.
+#[derive(Deserialize)]
+struct Membership {
+    node: String,
+}
+
 impl State {
     /// The state that was named, or the default one, whether it exists or not.
     pub(crate) fn locate(named: Option<&Path>) -> Result<Self, Failure> {
@@ -87,11 +96,25 @@ impl State {
         Some(states.join("penstock/dev"))
     }
 
-    /// Makes the folders, the markers and the signing key, as far as they are missing.
+    /// Makes the folders, the markers and the signing key, as far as they are missing, and takes
+    /// the state for this process until the file is closed.
+    ///
+    /// # Errors
+    /// A folder with other things in it is left alone. Another `penstock dev` has it.
+    pub(crate) fn make(&self) -> Result<File, Failure> {
+        self.make_folders()?;
+        let lock = self.lock()?;
+        if !self.key_file().exists() {
+            private_files::write(&self.key_file(), &Signer::generate()?)?;
+        }
+        Ok(lock)
+    }
+
+    /// Makes the folders and the markers, as far as they are missing.
     ///
     /// # Errors
     /// A folder with other things in it is left alone.
-    pub(crate) fn make(&self) -> Result<(), Failure> {
+    pub(crate) fn make_folders(&self) -> Result<(), Failure> {
         let in_use = fs::read_dir(&self.folder).is_ok_and(|mut entries| entries.next().is_some());
         if in_use && !self.folder.join(MARKER).exists() {
             let folder = self.folder.display();
@@ -102,20 +125,20 @@ impl State {
             private_files::make_folder(&folder)?;
             private_files::write(&folder.join(MARKER), MARKER_TEXT.as_bytes())?;
         }
-        if !self.key_file().exists() {
-            private_files::write(&self.key_file(), &Signer::generate()?)?;
-        }
         Ok(())
     }
 
-    /// Takes the state for this process, until the file is closed.
-    ///
-    /// # Errors
-    /// Another `penstock dev` has it.
-    pub(crate) fn lock(&self) -> Result<File, Failure> {
-        let path = self.folder.join("dev.lock");
+    fn lock(&self) -> Result<File, Failure> {
+        let path = self.lock_file();
         let file = private_files::open_for_append(&path)?;
-        match file.try_lock() {
+        let began = Instant::now();
+        let mut locked = file.try_lock();
+        // A command that looks whether the state is taken holds the lock for a moment.
+        while matches!(locked, Err(TryLockError::WouldBlock)) && began.elapsed() < LOOK_MAX {
+            std::thread::sleep(Duration::from_millis(10));
+            locked = file.try_lock();
+        }
+        match locked {
             Ok(()) => Ok(file),
             Err(TryLockError::WouldBlock) => Err(Failure::machine(format!(
                 "another `penstock dev` runs on {}",
@@ -124,6 +147,31 @@ impl State {
             .hint("end it, or use another --state")),
             Err(TryLockError::Error(error)) => Err(private_files::cannot("locked", &path, &error)),
         }
+    }
+
+    /// Refuses a state that no `penstock dev` has taken.
+    ///
+    /// # Errors
+    /// None has, or it can't be told.
+    pub(crate) fn check_running(&self) -> Result<(), Failure> {
+        let path = self.lock_file();
+        let taken = match File::open(&path) {
+            Ok(file) => match file.try_lock_shared() {
+                Ok(()) => false,
+                Err(TryLockError::WouldBlock) => true,
+                Err(TryLockError::Error(error)) => {
+                    return Err(private_files::cannot("locked", &path, &error));
+                }
+            },
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
+            Err(error) => return Err(private_files::cannot("opened", &path, &error)),
+        };
+        if taken {
+            return Ok(());
+        }
+        let shown = self.folder.display();
+        Err(Failure::machine("`penstock dev` is not running on this state")
+            .hint(format!("start it: `penstock dev --state {shown}`")))
     }
 
     /// What the last run wrote, if there was one.
@@ -186,9 +234,20 @@ impl State {
         self.dataplane().join("access.jsonl")
     }
 
+    /// Id of the node that the data plane is; none before it joined.
+    pub(crate) fn node(&self) -> Option<String> {
+        let membership = fs::read(self.dataplane().join("membership.json")).ok()?;
+        let membership: Membership = serde_json::from_slice(&membership).ok()?;
+        Some(membership.node)
+    }
+
     /// With what the data plane joins.
     pub(crate) fn join_file(&self) -> PathBuf {
         self.folder.join("join.json")
+    }
+
+    fn lock_file(&self) -> PathBuf {
+        self.folder.join("dev.lock")
     }
 
     fn record_file(&self) -> PathBuf {
@@ -239,9 +298,12 @@ mod tests {
     fn a_state_is_locked_by_one_process_at_a_time() {
         let folder = tempfile::tempdir().unwrap();
         let state = State::locate(Some(folder.path())).unwrap();
-        let held = state.lock().unwrap();
-        assert_eq!(state.lock().unwrap_err().exit, Exit::Machine);
+        assert_eq!(state.check_running().unwrap_err().exit, Exit::Machine);
+        let held = state.make().unwrap();
+        assert_eq!(state.make().unwrap_err().exit, Exit::Machine);
+        state.check_running().unwrap();
         drop(held);
-        state.lock().unwrap();
+        assert_eq!(state.check_running().unwrap_err().exit, Exit::Machine);
+        state.make().unwrap();
     }
 }

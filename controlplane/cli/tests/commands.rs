@@ -4,6 +4,8 @@
 
 mod support;
 
+use std::os::unix::fs::PermissionsExt;
+
 use serde_json::{Value, json};
 use support::{ScriptedApi, code, penstock, run, run_with_input, stderr, stdout};
 
@@ -67,26 +69,30 @@ async fn apply_waits_until_every_core_enforces_it_or_names_the_node() {
     let api = ScriptedApi::start().await;
     let applied = json!({"version": 7, "changed": [], "absent": [], "warnings": []});
     api.on("POST /api/v1/documents/apply", 200, &applied);
-    let node = |version: u64| {
+    let node = |version: u64, connected: bool| {
         json!([{"id": "n1", "name": "west", "connected": true,
             "cores": [{"epoch": 1, "version": 7, "revision": 0},
-                      {"epoch": 1, "version": version, "revision": 0}]}])
+                      {"epoch": 1, "version": version, "revision": 0}]},
+               {"id": "n2", "name": "east", "connected": connected,
+            "cores": [{"epoch": 1, "version": 7, "revision": 0}]}])
     };
-    api.on("GET /api/v1/nodes", 200, &node(6));
+    api.on("GET /api/v1/nodes", 200, &node(6, false));
     let arguments = ["apply", "-f", "-", "--wait", "--timeout", "1ms"];
     let output = run_with_input(&api, &arguments, "").await;
     assert_eq!(code(&output), 1);
     let talk = stderr(&output);
     assert!(talk.contains("node n1 (west) enforces core 1 version 6"), "{talk}");
 
-    api.on("GET /api/v1/nodes", 200, &node(7));
+    assert!(talk.contains("node n2 (east) is not connected"), "{talk}");
+
+    api.on("GET /api/v1/nodes", 200, &node(7, true));
     let output = run_with_input(&api, &["apply", "-f", "-", "--wait"], "").await;
     assert_eq!(code(&output), 0, "{}", stderr(&output));
 }
 
 #[tokio::test]
 async fn every_refusal_of_the_control_plane_has_its_exit_code() {
-    let cases = [(401, 3), (403, 3), (404, 4), (409, 5), (422, 1), (500, 1)];
+    let cases = [(400, 2), (401, 3), (403, 3), (404, 4), (409, 5), (422, 1), (500, 1)];
     for (status, expected) in cases {
         let api = ScriptedApi::start().await;
         let problem =
@@ -250,6 +256,16 @@ async fn nodes_show_what_each_core_enforces_and_how_upstreams_do() {
     assert_eq!(serde_json::from_str::<Value>(&json).unwrap(), rows);
     let file = stdout(&run(&api, &["nodes", "join-file"]).await);
     assert_eq!(serde_json::from_str::<Value>(&file).unwrap()["token"], "once");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("join.json");
+    let out = path.to_str().unwrap();
+    let output = run(&api, &["nodes", "join-file", "--out", out]).await;
+    assert_eq!((code(&output), stdout(&output).as_str()), (0, ""));
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), file);
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    api.on("DELETE /api/v1/nodes/n", 204, &Value::Null);
+    let output = run(&api, &["nodes", "delete", "n"]).await;
+    assert_eq!((code(&output), stdout(&output).as_str()), (0, "node n deleted\n"));
 }
 
 #[tokio::test]

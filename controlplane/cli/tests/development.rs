@@ -266,8 +266,9 @@ async fn a_plane_that_dies_is_started_again_and_the_record_follows() {
         })
         .await;
     }
-    let input = stage.read("controlplane.input");
-    assert_eq!(input, "{\"secrets\":{\"a\":\"s\"}}\n".repeat(2), "secrets are told again");
+    // A value that was set since the first start stays.
+    let expected = "{\"secrets\":{\"a\":\"s\"}}\n{\"secrets\":{}}\n";
+    until("it is told again", || stage.read("controlplane.input") == expected).await;
     let record = stage.record();
     assert_eq!(running.end().await, "");
     assert!(!lives(pid_of(&record, "controlplane")) && !lives(pid_of(&record, "dataplane")));
@@ -297,6 +298,50 @@ async fn a_second_run_keeps_issuer_and_key_and_joins_no_second_time() {
     second.end().await;
     let joins = stage.api.calls().iter().filter(|call| call.line.ends_with("join-files")).count();
     assert_eq!(joins, 1);
+}
+
+#[tokio::test]
+async fn a_data_plane_that_joins_anew_replaces_the_node_that_it_was() {
+    let stage = Stage::usual().await;
+    Running::start(stage.dev(&[])).await.end().await;
+    fs::write(stage.state().join("dataplane/membership.json"), r#"{"node":"old"}"#).unwrap();
+    let mut record = stage.record();
+    record["joined"] = "https://127.0.0.1:9".into();
+    fs::write(stage.state().join("dev.json"), record.to_string()).unwrap();
+    stage.api.on("DELETE /api/v1/nodes/old", 204, &Value::Null);
+    Running::start(stage.dev(&[])).await.end().await;
+    let calls = stage.api.calls();
+    let removed = calls.iter().position(|call| call.line == "DELETE /api/v1/nodes/old").unwrap();
+    assert!(calls[removed..].iter().any(|call| call.line.ends_with("join-files")));
+}
+
+#[tokio::test]
+async fn a_state_on_which_no_dev_runs_sends_no_token_to_whoever_has_its_port() {
+    let stage = Stage::usual().await;
+    let running = Running::start(stage.dev(&[])).await;
+    let list = ["nodes", "list"];
+    assert_eq!(code(&stage.command(&list).output().await.unwrap()), 0);
+    running.end().await;
+    let calls = stage.api.calls().len();
+    let output = stage.command(&list).output().await.unwrap();
+    assert_eq!(code(&output), 78);
+    let talk = stderr(&output);
+    assert!(talk.contains("`penstock dev` is not running on this state"), "{talk}");
+    assert_eq!(stage.api.calls().len(), calls);
+    let token = ["token", "--user", "ada"];
+    assert_eq!(code(&stage.command(&token).output().await.unwrap()), 0, "it signs offline");
+}
+
+#[tokio::test]
+async fn a_plane_that_is_still_starting_is_in_the_record() {
+    let controlplane = CONTROLPLANE.replace("IFS=", "touch \"$folder/starting\"\nexec cat\nIFS=");
+    let stage = Stage::new(&controlplane, DATAPLANE).await;
+    let mut child = stage.dev(&[]).spawn().unwrap();
+    until("it is starting", || stage.state().join("starting").exists()).await;
+    let pid = pid_of(&stage.record(), "controlplane");
+    assert!(lives(pid));
+    child.kill().await.unwrap();
+    until("it ends with its parent", || !lives(pid)).await;
 }
 
 #[tokio::test]
@@ -378,7 +423,7 @@ async fn without_json_people_are_told_how_to_go_on() {
     let state = state.display();
     for part in [
         format!("penstock token --state {state} --user"),
-        "curl http://127.0.0.1:2/CONNECTION/v1/models".to_owned(),
+        "curl -H @- http://127.0.0.1:2/CONNECTION/v1/models".to_owned(),
         format!("{state}/dataplane/access.jsonl"),
     ] {
         assert!(screen.contains(&part), "{part} is missing in:\n{screen}");

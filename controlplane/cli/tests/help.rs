@@ -7,7 +7,7 @@ mod support;
 use support::{code, penstock, stdout};
 
 /// Every command, and a word of its help that would be missed.
-const COMMANDS: [(&[&str], &str); 19] = [
+const COMMANDS: [(&[&str], &str); 20] = [
     (&["dev"], "--expose-development"),
     (&["token"], "--ttl"),
     (&["apply"], "--expect-version"),
@@ -25,6 +25,7 @@ const COMMANDS: [(&[&str], &str); 19] = [
     (&["nodes"], "join-file"),
     (&["nodes", "list"], "--output"),
     (&["nodes", "join-file"], "one-time token"),
+    (&["nodes", "delete"], "<ID>"),
     (&["completions"], "bash"),
     (&[], "Exit codes"),
 ];

@@ -16,7 +16,7 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use zeroize::Zeroizing;
 
-use crate::files::{make_folder, read_key, write_private};
+use crate::files::{make_folder, read_key, remove_left_over, write_private};
 use crate::random;
 
 /// Certificates are valid in these years: a node is trusted because the state lists its
@@ -48,6 +48,7 @@ impl Authority {
         // The key is written last: without it nothing has been issued yet.
         let Some(key) = read_key(&key_file)? else {
             let (key, pem) = make(folder)?;
+            remove_left_over(&certificate_file)?;
             write_private(&certificate_file, pem.as_bytes())?;
             write_private(&key_file, key.as_bytes())?;
             return Self::open(folder);

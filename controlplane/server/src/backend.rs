@@ -110,6 +110,10 @@ impl Backend for ServerBackend {
         .boxed()
     }
 
+    fn is_working(&self) -> bool {
+        self.handle.is_working()
+    }
+
     fn is_connected(&self, node: &str) -> bool {
         self.presence.has(node)
     }

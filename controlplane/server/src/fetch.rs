@@ -22,7 +22,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// Why there are no new keys. Says nothing that the other side sent.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FetchError {
-    #[error("not an address that keys may come from: https, or http on loopback")]
+    #[error("not an address that keys may come from: https, or http on loopback in development")]
     Address,
     #[error("no whole answer within 5 s")]
     Timeout,
@@ -45,12 +45,16 @@ pub(crate) enum FetchError {
 pub(crate) struct Fetcher {
     client: Client,
     timeout: Duration,
+    /// Keys may come over http from this machine.
+    development: bool,
 }
 
 impl Fetcher {
+    /// In development, keys may come over http from this machine.
+    ///
     /// # Errors
     /// The machine's trusted roots can't be read.
-    pub(crate) fn new() -> Result<Self, String> {
+    pub(crate) fn new(development: bool) -> Result<Self, String> {
         let client = Client::builder()
             .redirect(Policy::none())
             .no_proxy()
@@ -59,7 +63,7 @@ impl Fetcher {
             .pool_max_idle_per_host(0)
             .build()
             .map_err(|error| format!("no HTTP client: {}", log::chain(&error)))?;
-        Ok(Self { client, timeout: TIMEOUT })
+        Ok(Self { client, timeout: TIMEOUT, development })
     }
 
     /// Fetches an issuer's keys, and leaves out those that no token may be signed with.
@@ -72,14 +76,14 @@ impl Fetcher {
     }
 
     async fn key_set(&self, source: &KeySource) -> Result<Vec<u8>, FetchError> {
-        let issuer = address(&source.issuer, true)?;
+        let issuer = address(&source.issuer, self.development)?;
         // Keys of an issuer on another machine are never looked for on this one in clear text.
         let clear = issuer.scheme() == "http";
         let keys = match &source.jwks_uri {
-            Some(uri) => address(uri, true)?,
+            Some(uri) => address(uri, self.development)?,
             None => {
                 let base = source.issuer.trim_end_matches('/');
-                let url = address(&format!("{base}/.well-known/openid-configuration"), true)?;
+                let url = address(&format!("{base}/.well-known/openid-configuration"), clear)?;
                 let document = self.get(url).await?;
                 address(&jwks::discovered(&document, &source.issuer)?, clear)?
             }

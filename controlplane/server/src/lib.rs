@@ -6,6 +6,7 @@ mod authority;
 mod backend;
 mod fetch;
 mod files;
+mod limits;
 mod listener;
 pub mod log;
 mod nodes;
@@ -16,4 +17,5 @@ mod start;
 mod tokens;
 mod worker;
 
+pub use limits::raise_open_files;
 pub use start::{Options, Server, StartError, check, start};

@@ -1,5 +1,7 @@
 //! Connections: accepted within a number, TLS and heads and calls within a time, ended gently.
 
+mod stall;
+
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,6 +23,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
 
+use self::stall::Stalling;
 use crate::log::{self, Level, chain};
 
 /// Open connections of one address; more wait in the kernel's queue.
@@ -32,6 +35,12 @@ pub(crate) const API_HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) const NODE_HEAD_TIMEOUT: Duration = Duration::from_secs(100);
 /// A whole call with its body; a node's longest wait is half of it.
 const CALL_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long the other side may take nothing of an answer.
+const STALL_TIMEOUT: Duration = Duration::from_secs(60);
+/// Connections of strangers that a listener for members serves at a time.
+pub(crate) const STRANGERS_MAX: usize = 64;
+/// The whole connection of a stranger there: enough for a node to join.
+const STRANGER_TIMEOUT: Duration = Duration::from_secs(10);
 const BUFFER_BYTES_MAX: usize = 64 * 1024;
 /// What calls under way get after a signal.
 pub(crate) const GRACE: Duration = Duration::from_secs(5);
@@ -50,6 +59,8 @@ pub(crate) struct Listener {
     pub(crate) router: Router,
     pub(crate) attendance: Attendance,
     pub(crate) head_timeout: Duration,
+    /// Room for connections that nobody attends, where those of members need none.
+    pub(crate) strangers: Option<Arc<Semaphore>>,
 }
 
 /// Listens on an address.
@@ -123,9 +134,27 @@ impl Listener {
         &self,
         stream: S,
         peer: Peer,
+        stop: watch::Receiver<bool>,
+    ) {
+        let present = (self.attendance)(&peer);
+        match &self.strangers {
+            Some(room) if present.is_none() => {
+                let Ok(_permit) = room.try_acquire() else { return };
+                let served = self.answer(stream, peer, stop);
+                // Who has not joined by then begins again.
+                let _ = tokio::time::timeout(STRANGER_TIMEOUT, served).await;
+            }
+            Some(_) | None => self.answer(stream, peer, stop).await,
+        }
+    }
+
+    async fn answer<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        stream: S,
+        peer: Peer,
         mut stop: watch::Receiver<bool>,
     ) {
-        let _present = (self.attendance)(&peer);
+        let stream = Stalling::new(stream, STALL_TIMEOUT);
         let service = service_fn(|request: hyper::Request<Incoming>| {
             answer(self.router.clone(), request, peer.clone())
         });

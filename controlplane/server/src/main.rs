@@ -6,10 +6,12 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use penstock_server::log::{self, Level};
-use penstock_server::{Options, StartError, check, secrets_input, start};
+use penstock_server::{Options, StartError, check, raise_open_files, secrets_input, start};
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use tokio::signal::unix::{SignalKind, signal};
 
+/// It ran, and a part of it died.
+const EXIT_FAILED: u8 = 1;
 /// The machine or the settings do not allow it (sysexits' EX_CONFIG).
 const EXIT_SETTINGS: u8 = 78;
 
@@ -20,7 +22,8 @@ struct Arguments {
     /// Settings file
     #[arg(long)]
     config: PathBuf,
-    /// Say every problem of the settings and the first-run file, and end
+    /// Say every problem of the settings and the first-run file, and end; keys, addresses and the
+    /// store are not tried
     #[arg(long)]
     check: bool,
     /// Open a development state; its secrets come as one line of JSON on standard input
@@ -35,8 +38,11 @@ fn main() -> ExitCode {
         eprintln!("penstock-controlplane: the process can't be made undumpable: {error}");
         return ExitCode::from(EXIT_SETTINGS);
     }
+    if let Err(error) = raise_open_files() {
+        log::line(Level::Warning, "open_files", &error);
+    }
     match run(&arguments) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("{error}");
             ExitCode::from(EXIT_SETTINGS)
@@ -44,11 +50,14 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: &Arguments) -> Result<(), StartError> {
+fn run(arguments: &Arguments) -> Result<ExitCode, StartError> {
     let settings = check(&arguments.config, arguments.development)?;
     if arguments.check {
-        eprintln!("no problems");
-        return Ok(());
+        eprintln!(
+            "the settings and the first-run file have no problems; keys, addresses and the store \
+             were not tried"
+        );
+        return Ok(ExitCode::SUCCESS);
     }
     let secrets = if arguments.development {
         secrets_input::read(std::io::stdin()).map_err(StartError::Sentence)?
@@ -65,12 +74,12 @@ fn run(arguments: &Arguments) -> Result<(), StartError> {
     runtime.block_on(serve(options))
 }
 
-async fn serve(options: Options) -> Result<(), StartError> {
+async fn serve(options: Options) -> Result<ExitCode, StartError> {
     let no_signals = |error| StartError::Sentence(format!("signals can't be received: {error}"));
     let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
     let orphaned = orphaned(options.development);
-    let server = start(options).await?;
+    let mut server = start(options).await?;
     let ready =
         serde_json::json!({"ready": true, "api": server.api_url(), "nodes": server.nodes_url()});
     let mut stdout = std::io::stdout().lock();
@@ -78,14 +87,19 @@ async fn serve(options: Options) -> Result<(), StartError> {
         .and_then(|()| stdout.flush())
         .map_err(|error| StartError::Sentence(format!("standard output is closed: {error}")))?;
     drop(stdout);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-        Ok(()) = orphaned => {}
+    let code = tokio::select! {
+        _ = terminate.recv() => ExitCode::SUCCESS,
+        _ = interrupt.recv() => ExitCode::SUCCESS,
+        Ok(()) = orphaned => ExitCode::SUCCESS,
+        () = server.failed() => ExitCode::from(EXIT_FAILED),
+    };
+    if code == ExitCode::SUCCESS {
+        log::line(Level::Info, "stopping", "a signal, or the end of its parent, ends the process");
+    } else {
+        log::line(Level::Error, "failed", "the writer or a listener died: nothing can be changed");
     }
-    log::line(Level::Info, "stopping", "a signal, or the end of its parent, ends the process");
     server.stop().await;
-    Ok(())
+    Ok(code)
 }
 
 /// In a development state the end of standard input says that `penstock dev` is gone. Elsewhere

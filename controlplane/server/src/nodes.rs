@@ -30,6 +30,8 @@ use crate::worker::Handle;
 
 /// Longest wait for a newer snapshot.
 const WAIT_MS_MAX: u64 = 30_000;
+/// Largest request to join, which a stranger may send.
+const JOIN_BYTES_MAX: usize = 16 * 1024;
 /// Largest body: a status with many upstreams.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
 
@@ -50,6 +52,8 @@ struct Held {
     version: u64,
     revision: u64,
     #[serde(default)]
+    holds: String,
+    #[serde(default)]
     wait_ms: u64,
 }
 
@@ -58,7 +62,7 @@ struct NodeId(String);
 
 pub(crate) fn router(nodes: Nodes) -> Router {
     Router::new()
-        .route("/node/v1/join", post(join))
+        .route("/node/v1/join", post(join).layer(DefaultBodyLimit::max(JOIN_BYTES_MAX)))
         .route("/node/v1/snapshot", get(snapshot))
         .route("/node/v1/credentials", get(credentials))
         .route("/node/v1/status", post(status))
@@ -80,11 +84,14 @@ impl FromRequestParts<Nodes> for NodeId {
             )
         })?;
         let state = nodes.handle.state();
-        let node = state.node_with_certificate(&certificate).ok_or_else(|| {
-            Problem::new(StatusCode::FORBIDDEN, "unknown_node", "no node has this certificate")
-        })?;
+        let node = state.node_with_certificate(&certificate).ok_or_else(unknown_node)?;
         Ok(Self(node.to_owned()))
     }
+}
+
+/// Never joined, or was removed.
+fn unknown_node() -> Problem {
+    Problem::new(StatusCode::FORBIDDEN, "unknown_node", "no node has this certificate")
 }
 
 /// A node joins: its token is spent, its public key is certified.
@@ -111,15 +118,18 @@ async fn join(
 /// The newest snapshot if the node has an older one, at once or as soon as there is one.
 async fn snapshot(
     State(mut nodes): State<Nodes>,
-    _node: NodeId,
+    NodeId(node): NodeId,
     Query(held): Query<Held>,
 ) -> Result<Response, Problem> {
-    let Held { epoch, version, revision, wait_ms } = held;
+    let Held { epoch, version, revision, holds, wait_ms } = held;
     let held = Position { epoch, version, revision };
     let until = Instant::now() + Duration::from_millis(wait_ms.min(WAIT_MS_MAX));
     let mut states = nodes.handle.watch();
     loop {
         let state = states.borrow_and_update().clone();
+        if !state.durable.nodes.contains_key(&node) {
+            return Err(unknown_node());
+        }
         if let Some(newest) = &state.durable.snapshot {
             if newest.position > held {
                 let kind = [(header::CONTENT_TYPE, "application/json")];
@@ -128,6 +138,11 @@ async fn snapshot(
             if newest.position < held {
                 let detail = "the node has a newer snapshot than this control plane";
                 return Err(Problem::new(StatusCode::CONFLICT, "node_ahead", detail));
+            }
+            if newest.position == held && !holds.is_empty() && holds != newest.sha256 {
+                let detail = "the node has another snapshot of this position: one of the two was \
+                    restored from a backup";
+                return Err(Problem::new(StatusCode::CONFLICT, "node_diverged", detail));
             }
         }
         tokio::select! {

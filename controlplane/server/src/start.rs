@@ -1,5 +1,9 @@
 //! From settings to a running server.
 
+#[cfg(test)]
+mod tests;
+
+use std::env::VarError;
 use std::fs::File;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -20,15 +24,15 @@ use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use zeroize::Zeroizing;
 
 use crate::authority::{Authority, hosts};
 use crate::backend::{JoinTemplate, ServerBackend};
 use crate::fetch::Fetcher;
-use crate::files::{lock, make_folder, read_or_make_key};
-use crate::listener::{API_HEAD_TIMEOUT, Listener, NODE_HEAD_TIMEOUT, Peer, bind};
+use crate::files::{check_private, lock, make_folder, read_or_make_key};
+use crate::listener::{API_HEAD_TIMEOUT, Listener, NODE_HEAD_TIMEOUT, Peer, STRANGERS_MAX, bind};
 use crate::log::{self, Level};
 use crate::nodes::{self, Nodes};
 use crate::presence::Presence;
@@ -108,14 +112,24 @@ impl Server {
         &self.nodes
     }
 
+    /// Waits until a part of the server ends that never should: then nothing more can be changed,
+    /// or nobody served.
+    pub async fn failed(&mut self) {
+        let listeners = self.listeners.iter_mut();
+        let parts = std::iter::once(&mut self.worker).chain(listeners);
+        // Whether it panicked or ended is told by the log.
+        let _ = futures_util::future::select_all(parts).await;
+    }
+
     /// Takes no more calls, lets those under way end for 5 s, and closes the store.
     pub async fn stop(self) {
         self.stop.send_replace(true);
-        for listener in self.listeners {
-            // A task that panicked has ended too.
-            let _ = listener.await;
+        for task in self.listeners.into_iter().chain([self.worker]) {
+            // A task that panicked has ended too; one that has said so is not asked again.
+            if !task.is_finished() {
+                let _ = task.await;
+            }
         }
-        let _ = self.worker.await;
         self.store.close().await;
     }
 }
@@ -126,7 +140,15 @@ impl Server {
 /// Every problem, each with its place.
 pub fn check(path: &Path, development: bool) -> Result<ControlplaneSettings, StartError> {
     let settings = ControlplaneSettings::parse(&source(path)?).map_err(StartError::Problems)?;
-    if !development && settings.state_dir.join(DEVELOPMENT_FILE).exists() {
+    let marked = settings.state_dir.join(DEVELOPMENT_FILE).exists();
+    if development && !marked {
+        return Err(StartError::Sentence(format!(
+            "the state in {} is not a development state, which `penstock dev` makes: start without \
+             --development",
+            settings.state_dir.display()
+        )));
+    }
+    if !development && marked {
         return Err(StartError::Sentence(format!(
             "the state in {} is a development state, whose keys anybody on this machine may have \
              used: make a new one",
@@ -197,7 +219,7 @@ pub async fn start(options: Options) -> Result<Server, StartError> {
         signer: keys.signer,
         master: keys.master.clone(),
         tokens: tokens.clone(),
-        fetcher: Fetcher::new()?,
+        fetcher: Fetcher::new(development)?,
     });
     let worker = tokio::spawn(worker.run());
     put_in_force(&handle, &settings, &keys.snapshot_keys, secrets, &keys.master).await?;
@@ -262,6 +284,7 @@ impl Opened {
             router: penstock_api::router(Arc::new(backend)),
             attendance: Arc::new(|_: &Peer| None),
             head_timeout: API_HEAD_TIMEOUT,
+            strangers: None,
         };
         Ok((listener, url))
     }
@@ -290,6 +313,7 @@ impl Opened {
                 Some(presence.enter(node.to_owned()))
             }),
             head_timeout: NODE_HEAD_TIMEOUT,
+            strangers: Some(Arc::new(Semaphore::new(STRANGERS_MAX))),
         })
     }
 }
@@ -313,7 +337,10 @@ impl Keys {
                 let text = Zeroizing::new(text);
                 MasterKey::from_base64(&text).map_err(|e| format!("{ENCRYPTION_KEY}: {e}"))?
             }
-            Err(_) => master_key(&settings.encryption_key_file)?,
+            Err(VarError::NotPresent) => master_key(&settings.encryption_key_file)?,
+            Err(VarError::NotUnicode(_)) => {
+                return Err(format!("{ENCRYPTION_KEY} is not base64").into());
+            }
         };
         Ok(Self { signer, snapshot_keys, master: Arc::new(master) })
     }
@@ -335,7 +362,9 @@ fn master_key(path: &Path) -> Result<MasterKey, String> {
 }
 
 async fn open_store(folder: &Path) -> Result<Store, StartError> {
-    let store = Store::open(&folder.join("controlplane.db")).await.map_err(|e| store_failed(&e))?;
+    let file = folder.join("controlplane.db");
+    let store = Store::open(&file).await.map_err(|e| store_failed(&e))?;
+    check_private(&file)?;
     let cluster = hex(&*random::bytes::<16>()?);
     store.name_cluster(&cluster).await.map_err(|e| store_failed(&e))?;
     Ok(store)
@@ -371,6 +400,7 @@ async fn put_in_force(
     secrets: Vec<(String, Zeroizing<String>)>,
     master: &MasterKey,
 ) -> Result<(), StartError> {
+    submit(handle, Event::Started { keys: snapshot_keys.to_vec() }).await?;
     match &settings.first_run_file {
         Some(file) => submit(handle, Event::FirstRun { documents: first_run(file)? }).await?,
         None if handle.state().durable.position.version == 0 => {
@@ -381,8 +411,6 @@ async fn put_in_force(
         }
         None => {}
     }
-    let signer = snapshot_keys.first().map(|key| key.id.clone()).unwrap_or_default();
-    submit(handle, Event::Started { signer }).await?;
     for (name, value) in secrets {
         let state = handle.state();
         let held = state.durable.secrets.get(&name);
@@ -433,6 +461,7 @@ fn tls_config(files: &TlsFiles) -> Result<ServerConfig, String> {
     let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(certificate_file)
         .and_then(Iterator::collect)
         .map_err(|error| format!("{} can't be read: {error}", certificate_file.display()))?;
+    check_private(key_file)?;
     let key = PrivateKeyDer::from_pem_file(key_file)
         .map_err(|error| format!("{} can't be read: {error}", key_file.display()))?;
     let mut config = ServerConfig::builder()

@@ -10,7 +10,7 @@ use penstock_app::vault::{self, MasterKey, SealRandom};
 use penstock_app::{Answer, Change, Effect, Event, Refusal, Requester, State};
 use penstock_config::documents::Issuer;
 use penstock_config::node::SnapshotKey;
-use penstock_config::snapshot::{Snapshot, SnapshotSigner, verify};
+use penstock_config::snapshot::{Snapshot, SnapshotError, SnapshotSigner, verify};
 use penstock_store::Store;
 use tokio::sync::{mpsc, oneshot, watch};
 use zeroize::Zeroizing;
@@ -78,6 +78,11 @@ impl Handle {
     /// Tells of each new state.
     pub(crate) fn watch(&self) -> watch::Receiver<Arc<State>> {
         self.states.clone()
+    }
+
+    /// Whether the writer lives.
+    pub(crate) fn is_working(&self) -> bool {
+        !self.commands.is_closed()
     }
 
     /// Hands over an event and waits until it is persisted.
@@ -193,8 +198,10 @@ impl Worker {
         if !changes.is_empty() {
             self.store.commit(&changes).await.map_err(|error| unavailable(&error))?;
         }
-        // Who waits for a newer snapshot or for keys is woken by these alone.
-        let worth_waking = snapshot.is_some() || next.fetches != self.state.fetches;
+        // Who waits for a newer snapshot or for keys is woken by these, and by a node's removal.
+        let worth_waking = snapshot.is_some()
+            || next.fetches != self.state.fetches
+            || next.durable.nodes.len() < self.state.durable.nodes.len();
         self.state = Arc::new(next);
         if snapshot.is_some() {
             self.tokens.follow(&self.state);
@@ -210,19 +217,7 @@ impl Worker {
     }
 
     fn sign(&self, next: &mut State, snapshot: &Snapshot) -> Result<Change, Failure> {
-        let bytes = self.signer.sign(snapshot);
-        let (_, sha256) = verify(std::slice::from_ref(&self.public), &bytes).map_err(|error| {
-            log::line(Level::Error, "sign", &error.to_string());
-            Failure::Unavailable
-        })?;
-        Ok(next.signed(SignedSnapshot {
-            position: snapshot.position,
-            issued_ms: snapshot.issued_ms,
-            expires_ms: snapshot.expires_ms,
-            sha256,
-            signer: self.public.id.clone(),
-            bytes: bytes.into(),
-        }))
+        Ok(next.signed(signed(&self.signer, &self.public, snapshot)?))
     }
 
     /// Fetches an issuer's keys beside the writer; what comes of it is an event.
@@ -239,6 +234,34 @@ impl Worker {
             }
         });
     }
+}
+
+/// Signs a snapshot as nodes will verify it.
+fn signed(
+    signer: &SnapshotSigner,
+    public: &SnapshotKey,
+    snapshot: &Snapshot,
+) -> Result<SignedSnapshot, Failure> {
+    let bytes = signer.sign(snapshot);
+    let (_, sha256) =
+        verify(std::slice::from_ref(public), &bytes).map_err(|error| match error {
+            SnapshotError::TooLarge => Failure::Refused(Refusal::SnapshotTooLarge),
+            SnapshotError::Malformed
+            | SnapshotError::UnknownKey
+            | SnapshotError::Signature
+            | SnapshotError::Format => {
+                log::line(Level::Error, "sign", &error.to_string());
+                Failure::Unavailable
+            }
+        })?;
+    Ok(SignedSnapshot {
+        position: snapshot.position,
+        issued_ms: snapshot.issued_ms,
+        expires_ms: snapshot.expires_ms,
+        sha256,
+        signer: public.id.clone(),
+        bytes: bytes.into(),
+    })
 }
 
 async fn fetched(fetcher: &Fetcher, document: Issuer, source: KeySource) -> Event {
@@ -258,4 +281,32 @@ async fn fetched(fetcher: &Fetcher, document: Issuer, source: KeySource) -> Even
 pub(crate) fn unavailable(error: &dyn std::error::Error) -> Failure {
     log::line(Level::Error, "store_failed", &log::chain(error));
     Failure::Unavailable
+}
+
+#[cfg(test)]
+mod tests {
+    use penstock_config::node::Position;
+    use penstock_config::snapshot::SIGNED_BYTES_MAX;
+
+    use super::*;
+
+    #[test]
+    fn a_snapshot_that_no_node_would_take_is_refused_as_too_large() {
+        let (signer, _) = SnapshotSigner::generate().unwrap();
+        let snapshot = Snapshot {
+            format: 1,
+            cluster: "c".repeat(SIGNED_BYTES_MAX / 4 * 3),
+            position: Position { epoch: 1, version: 1, revision: 0 },
+            previous: String::new(),
+            issued_ms: 1,
+            expires_ms: 2,
+            snapshot_keys: Vec::new(),
+            credentials_generation: 0,
+            issuers: Vec::new(),
+            connections: Vec::new(),
+            rules: Vec::new(),
+        };
+        let refused = signed(&signer, &signer.public(), &snapshot);
+        assert_eq!(refused, Err(Failure::Refused(Refusal::SnapshotTooLarge)));
+    }
 }

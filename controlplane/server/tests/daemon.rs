@@ -119,6 +119,43 @@ fn a_development_state_is_refused_by_the_daemon() {
 }
 
 #[test]
+fn development_is_for_development_states() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = write_settings(folder.path(), "http://127.0.0.1:9");
+    assert!(refused(&config, &["--development"]).contains("not a development state"));
+    assert!(!folder.path().join("state").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_may_have_as_many_connections_as_the_machine_allows() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = write_settings(folder.path(), "http://127.0.0.1:9");
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -S -n 128 && exec \"$0\" --config \"$1\""]);
+    command.arg(env!("CARGO_BIN_EXE_penstock-controlplane")).arg(&config);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    assert_eq!(first_line(&mut child)["ready"], true);
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", child.id())).unwrap();
+    let row = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
+    let columns: Vec<&str> = row.split_whitespace().collect();
+    assert_eq!(columns[0], columns[1], "soft and hard");
+    terminate(child);
+}
+
+#[test]
+fn an_encryption_key_that_is_no_text_is_refused() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let config = write_settings(folder.path(), "http://127.0.0.1:9");
+    let mut command = program(&config, &[]);
+    command.env("PENSTOCK_ENCRYPTION_KEY", std::ffi::OsStr::from_bytes(b"\xff"));
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(78));
+    assert!(!folder.path().join("state/encryption.key").exists());
+}
+
+#[test]
 fn a_settings_file_that_is_not_there_is_said_in_one_sentence() {
     let error = refused(Path::new("/nowhere/controlplane.yaml"), &[]);
     assert!(error.contains("/nowhere/controlplane.yaml") && error.lines().count() == 1, "{error}");
@@ -129,6 +166,8 @@ async fn development_takes_its_secrets_from_standard_input_and_ends_when_that_do
     let issuer = TestIssuer::start().await;
     let folder = tempfile::tempdir().unwrap();
     let config = write_settings(folder.path(), &issuer.url);
+    std::fs::create_dir(folder.path().join("state")).unwrap();
+    std::fs::write(folder.path().join("state/development"), "").unwrap();
     let mut child = program(&config, &["--development"]).stdin(Stdio::piped()).spawn().unwrap();
     let mut input = child.stdin.take().unwrap();
     input.write_all(b"{\"secrets\":{\"llama-key\":\"sk-model-4711\"}}\n").unwrap();

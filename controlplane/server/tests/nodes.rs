@@ -124,6 +124,86 @@ async fn a_node_that_has_the_newest_is_told_so_and_one_that_is_ahead_is_not_conf
 }
 
 #[tokio::test]
+async fn a_node_with_another_snapshot_of_the_same_position_is_not_confirmed() {
+    let controlplane = TestControlplane::start().await;
+    let node = controlplane.join().await;
+    let (snapshot, sha256) = node.snapshot().await;
+    let held = snapshot.position;
+    assert_eq!(node.ask_holding(held, &sha256, 0).await.status(), StatusCode::NO_CONTENT);
+    let reply = node.ask_holding(held, &"0".repeat(64), 0).await;
+    assert_eq!(reply.status(), StatusCode::CONFLICT);
+    let problem: Value = reply.json().await.unwrap();
+    assert_eq!(problem["code"], "node_diverged");
+}
+
+#[tokio::test]
+async fn a_removed_node_is_refused_at_once_also_where_it_waits() {
+    let controlplane = TestControlplane::start().await;
+    let node = controlplane.join().await;
+    let held = node.snapshot().await.0.position;
+    let path = format!("/api/v1/nodes/{}", node.id);
+    let waiting = node.ask(held, 30_000);
+    let removal = async {
+        eventually("the node waits", || async { is_connected(&controlplane).await }).await;
+        controlplane.call(Method::DELETE, &path, &Value::Null).await.0
+    };
+    let began = std::time::Instant::now();
+    let (reply, removed) = tokio::join!(waiting, removal);
+    assert_eq!(removed, StatusCode::NO_CONTENT);
+    assert_eq!(reply.status(), StatusCode::FORBIDDEN);
+    assert!(began.elapsed() < std::time::Duration::from_secs(20), "woken, not timed out");
+    assert_eq!(node.ask(held, 0).await.status(), StatusCode::FORBIDDEN);
+    assert_eq!(node.post("status", &status()).await, StatusCode::FORBIDDEN);
+    let credentials = node.client.get(format!("{}/node/v1/credentials", node.file.url));
+    assert_eq!(credentials.send().await.unwrap().status(), StatusCode::FORBIDDEN);
+    let (_, nodes) = controlplane.call(Method::GET, "/api/v1/nodes", &Value::Null).await;
+    assert_eq!(nodes, json!([]));
+}
+
+#[tokio::test]
+async fn a_next_snapshot_key_reaches_the_nodes_that_joined_before() {
+    let mut controlplane = TestControlplane::start().await;
+    let mut node = controlplane.join().await;
+    let before = node.snapshot().await.0;
+    assert_eq!(before.snapshot_keys, node.file.snapshot_keys);
+    let next = controlplane.folder.path().join("next.key");
+    controlplane.restart_with(|options| options.settings.snapshot_key_next_file = Some(next)).await;
+    node.file.url = controlplane.server.as_ref().unwrap().nodes_url().to_owned();
+    let after = node.snapshot().await.0;
+    assert!(after.position > before.position);
+    assert_eq!((after.snapshot_keys.len(), &after.snapshot_keys[0]), (2, &before.snapshot_keys[0]));
+}
+
+#[tokio::test]
+async fn strangers_have_little_room_and_take_none_of_the_nodes() {
+    let controlplane = TestControlplane::start().await;
+    let node = controlplane.join().await;
+    let file = controlplane.join_file().await;
+    let mut strangers = Vec::new();
+    let mut refused = false;
+    for _ in 0..80 {
+        let stranger = node_client(&file, None);
+        let call = stranger.get(format!("{}/node/v1/credentials", file.url)).send().await;
+        refused |= call.is_err();
+        strangers.push((stranger, call));
+    }
+    assert!(refused, "every stranger was served");
+    assert_eq!(node.ask(Position::default(), 0).await.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_request_to_join_is_small() {
+    let controlplane = TestControlplane::start().await;
+    let file = controlplane.join_file().await;
+    let padding = " ".repeat(20_000);
+    let call = node_client(&file, None).post(format!("{}/node/v1/join", file.url));
+    let body = format!("{padding}{}", json!({"token": file.token, "csr_pem": "", "name": "a"}));
+    let reply = call.header("content-type", "application/json").body(body).send().await.unwrap();
+    let problem: Value = reply.json().await.unwrap();
+    assert!(problem["detail"].as_str().unwrap().contains("the body"), "{problem}");
+}
+
+#[tokio::test]
 async fn a_node_gets_the_secrets_that_connections_in_force_name_and_no_others() {
     let controlplane = TestControlplane::start().await;
     controlplane.apply(POLICY).await;

@@ -3,6 +3,8 @@
 
 mod common;
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use common::issuer::TestIssuer;
 use common::options;
 use penstock_config::settings::TlsFiles;
@@ -23,6 +25,14 @@ async fn the_api_speaks_tls_with_its_own_certificate_and_nothing_else_then() {
     };
     std::fs::write(&files.certificate_file, certified.cert.pem()).unwrap();
     std::fs::write(&files.key_file, certified.signing_key.serialize_pem()).unwrap();
+    let open = std::fs::Permissions::from_mode(0o644);
+    std::fs::set_permissions(&files.key_file, open).unwrap();
+    options.settings.tls = Some(files.clone());
+    let error = start(options).await.err().unwrap().to_string();
+    assert!(error.contains("api.key") && error.contains("chmod 600"), "{error}");
+    let closed = std::fs::Permissions::from_mode(0o600);
+    std::fs::set_permissions(&files.key_file, closed).unwrap();
+    let mut options = common::options(folder.path(), &issuer.url);
     options.settings.tls = Some(files);
     let server = start(options).await.unwrap();
     assert!(server.api_url().starts_with("https://127.0.0.1:"));

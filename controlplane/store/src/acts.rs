@@ -1,5 +1,6 @@
 //! Acts: rows are only ever added.
 
+use futures_util::TryStreamExt as _;
 use penstock_app::Act;
 use penstock_app::acts::{ChainError, verify};
 use penstock_app::event::Actor;
@@ -11,19 +12,30 @@ use crate::{Connection, Store, StoreError, from_row, to_row};
 
 /// Most rows of one page.
 pub const PAGE_ROWS_MAX: u32 = 1_000;
+/// A page ends with the row that reaches this many bytes: 4 MiB.
+pub const PAGE_BYTES_MAX: usize = 4 << 20;
 
 impl Store {
-    /// Acts behind a sequence, oldest first, at most `limit` and [`PAGE_ROWS_MAX`].
+    /// Acts behind a sequence, oldest first, at most `limit`, [`PAGE_ROWS_MAX`] and about
+    /// [`PAGE_BYTES_MAX`] of text; no act at all only where there is none.
     ///
     /// # Errors
     /// The database refused, or a row is damaged.
     pub async fn acts(&self, after: u64, limit: u32) -> Result<Vec<Act>, StoreError> {
-        let rows = sqlx::query("SELECT * FROM acts WHERE sequence > ? ORDER BY sequence LIMIT ?")
-            .bind(to_row(after))
-            .bind(limit.min(PAGE_ROWS_MAX))
-            .fetch_all(&self.pool)
-            .await?;
-        rows.iter().map(act).collect()
+        let mut rows =
+            sqlx::query("SELECT * FROM acts WHERE sequence > ? ORDER BY sequence LIMIT ?")
+                .bind(to_row(after))
+                .bind(limit.min(PAGE_ROWS_MAX))
+                .fetch(&self.pool);
+        let (mut page, mut bytes) = (Vec::new(), 0_usize);
+        while bytes < PAGE_BYTES_MAX
+            && let Some(row) = rows.try_next().await?
+        {
+            let act = act(&row)?;
+            bytes = bytes.saturating_add(act.before.len()).saturating_add(act.after.len());
+            page.push(act);
+        }
+        Ok(page)
     }
 
     /// The end of the chain as it was after the act `sequence`; none where there is no such act.
@@ -41,22 +53,20 @@ impl Store {
         row.map(|row| Ok(act(&row)?.head())).transpose()
     }
 
-    /// Verifies the whole chain, page by page, and returns its end.
+    /// Verifies the whole chain, row by row, and returns its end.
     ///
     /// # Errors
     /// The database refused. The inner error names the first act that is not as it was.
     pub async fn verify_acts(&self) -> Result<Result<ActHead, ChainError>, StoreError> {
         let mut head = ActHead::default();
-        loop {
-            let page = self.acts(head.sequence, PAGE_ROWS_MAX).await?;
-            if page.is_empty() {
-                return Ok(Ok(head));
-            }
-            match verify(&head, &page) {
+        let mut rows = sqlx::query("SELECT * FROM acts ORDER BY sequence").fetch(&self.pool);
+        while let Some(row) = rows.try_next().await? {
+            match verify(&head, [&act(&row)?]) {
                 Ok(next) => head = next,
                 Err(error) => return Ok(Err(error)),
             }
         }
+        Ok(Ok(head))
     }
 }
 

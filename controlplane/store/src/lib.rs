@@ -20,7 +20,7 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 
-pub use acts::PAGE_ROWS_MAX;
+pub use acts::{PAGE_BYTES_MAX, PAGE_ROWS_MAX};
 
 /// A transaction or a single connection of the store.
 type Connection = sqlx::SqliteConnection;
@@ -143,6 +143,7 @@ async fn write(connection: &mut Connection, change: &Change) -> Result<(), Store
         Change::JoinTokenSet(hash, token) => nodes::write_join_token(connection, hash, token).await,
         Change::JoinTokenDeleted(hash) => nodes::delete_join_token(connection, hash).await,
         Change::NodeSet(id, node) => nodes::write(connection, id, node).await,
+        Change::NodeDeleted(id) => nodes::delete(connection, id).await,
         Change::Signed(signed) => snapshots::write(connection, signed).await,
         Change::Act(act) => acts::write(connection, act).await,
     }

@@ -38,6 +38,11 @@ pub(crate) async fn write(
     Ok(())
 }
 
+pub(crate) async fn delete(connection: &mut Connection, id: &str) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM nodes WHERE id = ?").bind(id).execute(connection).await?;
+    Ok(())
+}
+
 pub(crate) async fn load_join_tokens(
     connection: &mut Connection,
 ) -> Result<BTreeMap<String, JoinToken>, StoreError> {

@@ -11,7 +11,7 @@ use common::{FIRST_RUN, POLICY, World, admin, documents, operator};
 use penstock_app::event::Joined;
 use penstock_app::state::{KeySource, Sealed};
 use penstock_app::{Event, State, Tuning};
-use penstock_store::{Store, StoreError};
+use penstock_store::{PAGE_BYTES_MAX, Store, StoreError};
 use sqlx::Connection as _;
 
 /// A world whose state a store keeps.
@@ -57,17 +57,20 @@ impl Kept {
             keys: vec![key.as_object().unwrap().clone()],
         })
         .await;
-        for token in ["t", "u"] {
+        for token in ["t", "u", "v"] {
             let token_sha256 = token.to_owned();
             self.send(Event::JoinFileIssued { by: admin(), token_sha256 }).await;
         }
-        self.send(Event::NodeJoined(Joined {
-            token_sha256: "t".into(),
-            node: "node-1".into(),
-            name: "host".into(),
-            certificate_sha256: "c".into(),
-        }))
-        .await;
+        for (token, node) in [("t", "node-1"), ("v", "node-2")] {
+            self.send(Event::NodeJoined(Joined {
+                token_sha256: token.into(),
+                node: node.into(),
+                name: "host".into(),
+                certificate_sha256: format!("certificate of {node}"),
+            }))
+            .await;
+        }
+        self.send(Event::RemoveNode { by: admin(), node: "node-2".into() }).await;
     }
 }
 
@@ -139,6 +142,35 @@ async fn an_act_is_neither_edited_nor_deleted_and_one_that_was_shows() {
     let forced = "DROP TRIGGER acts_stay; UPDATE acts SET object = 'x' WHERE sequence = 2;";
     by_hand(&path, forced).await.unwrap();
     assert!(kept.store.verify_acts().await.unwrap().is_err());
+}
+
+#[tokio::test]
+async fn a_page_of_acts_is_bounded_in_bytes_and_the_pages_are_all_of_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut kept = Kept::open(&folder.path().join("a.db")).await;
+    kept.everything().await;
+    // Each of these acts holds the text of one of these documents before and after.
+    let operations = "infer.chat, ".repeat(100_000);
+    for number in 0..8 {
+        let rule = format!(
+            "kind: rule\nname: large-{number}\neffect: deny\noperations: [{operations}list]\n"
+        );
+        kept.world.changes.clear();
+        kept.world.apply(operator(), &rule).unwrap();
+        kept.store.commit(&kept.world.changes).await.unwrap();
+    }
+    let (mut after, mut pages) = (0, 0);
+    loop {
+        let page = kept.store.acts(after, 1_000).await.unwrap();
+        let Some(last) = page.last() else { break };
+        let bytes: usize = page.iter().map(|act| act.before.len() + act.after.len()).sum();
+        assert!(bytes < PAGE_BYTES_MAX + 2_000_000, "{bytes}");
+        (after, pages) = (last.sequence, pages + 1);
+    }
+    assert!(pages >= 2, "{pages}");
+    let head = kept.world.state.durable.act_head.clone();
+    assert_eq!(after, head.sequence);
+    assert_eq!(kept.store.verify_acts().await.unwrap(), Ok(head));
 }
 
 #[tokio::test]

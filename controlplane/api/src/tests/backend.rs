@@ -7,7 +7,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode, header};
 use futures_util::FutureExt as _;
-use penstock_app::event::Apply;
+use penstock_app::event::{Apply, Joined};
 use penstock_app::state::{ActHead, Sealed, StoredDocument, Version};
 use penstock_app::{
     Act, Answer, Change, Durable, Effect, Event, Refusal, Requester, State, Tuning, sha256_hex,
@@ -76,6 +76,21 @@ impl Memory {
     /// Edits the newest act, as somebody at the database could.
     pub(super) fn edit_newest_act(&self) {
         self.0.lock().unwrap().acts.last_mut().unwrap().object.push('x');
+    }
+
+    /// A node that joined.
+    pub(super) fn join(&self, node: &str) {
+        let token_sha256 = format!("token of {node}");
+        let by = Requester::System;
+        let issued = Event::JoinFileIssued { by, token_sha256: token_sha256.clone() };
+        self.handle(issued).unwrap();
+        self.handle(Event::NodeJoined(Joined {
+            token_sha256,
+            node: node.into(),
+            name: "host".into(),
+            certificate_sha256: format!("certificate of {node}"),
+        }))
+        .unwrap();
     }
 
     fn handle(&self, event: Event) -> Result<Answer, Failure> {
@@ -175,6 +190,10 @@ impl Backend for Memory {
         let head = if after == 0 { Some(ActHead::default()) } else { before };
         let acts = kept.acts.iter().filter(|act| act.sequence > after).cloned();
         std::future::ready(Ok((head, acts.collect()))).boxed()
+    }
+
+    fn is_working(&self) -> bool {
+        !self.0.lock().unwrap().broken
     }
 
     fn is_connected(&self, _: &str) -> bool {

@@ -21,7 +21,7 @@ subjects: [{groups: [engineers]}]
 operations: [infer.*, list]
 ";
 
-const PATHS: [(&str, &str); 14] = [
+const PATHS: [(&str, &str); 15] = [
     ("POST", "/api/v1/documents/apply"),
     ("GET", "/api/v1/documents"),
     ("GET", "/api/v1/documents/rule/a"),
@@ -34,6 +34,7 @@ const PATHS: [(&str, &str); 14] = [
     ("DELETE", "/api/v1/secrets/a"),
     ("POST", "/api/v1/explain"),
     ("GET", "/api/v1/nodes"),
+    ("DELETE", "/api/v1/nodes/node-1"),
     ("POST", "/api/v1/nodes/join-files"),
     ("GET", "/api/v1/acts"),
 ];
@@ -238,16 +239,30 @@ async fn an_explanation_has_the_decision_and_its_steps() {
 }
 
 #[tokio::test]
-async fn join_files_are_for_administrators_and_operators() {
+async fn join_files_are_for_administrators_and_kept_by_no_cache() {
     let memory = Memory::new();
-    for (user, expected) in
-        [("ada", StatusCode::OK), ("otto", StatusCode::OK), ("audrey", StatusCode::FORBIDDEN)]
-    {
+    for user in ["otto", "audrey"] {
         let reply = call(&memory, user, "POST", "/api/v1/nodes/join-files", "").await;
-        assert_eq!(reply.status, expected);
+        assert_eq!(reply.status, StatusCode::FORBIDDEN);
     }
+    let reply = call(&memory, "ada", "POST", "/api/v1/nodes/join-files", "").await;
+    assert_eq!(reply.status, StatusCode::OK);
+    assert_eq!(reply.headers[header::CACHE_CONTROL], "no-store");
     let nodes = call(&memory, "audrey", "GET", "/api/v1/nodes", "").await;
     assert_eq!(nodes.json, json!([]));
+}
+
+#[tokio::test]
+async fn an_administrator_removes_a_node_once() {
+    let memory = Memory::new();
+    memory.join("node-1");
+    let path = "/api/v1/nodes/node-1";
+    let refused = call(&memory, "otto", "DELETE", path, "").await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+    let removed = call(&memory, "ada", "DELETE", path, "").await;
+    assert_eq!((removed.status, removed.text.as_str()), (StatusCode::NO_CONTENT, ""));
+    assert_eq!(call(&memory, "ada", "GET", "/api/v1/nodes", "").await.json, json!([]));
+    assert_eq!(call(&memory, "ada", "DELETE", path, "").await.status, StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]
@@ -284,6 +299,8 @@ async fn a_store_that_fails_is_told_and_nothing_changes() {
     assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
     let listed = call(&memory, "ada", "GET", "/api/v1/documents?kind=rule", "").await;
     assert_eq!(listed.json, json!([]));
+    let health = call(&memory, "", "GET", "/healthz", "").await;
+    assert_eq!(health.status, StatusCode::SERVICE_UNAVAILABLE);
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use penstock_app::{
 use penstock_config::documents::{Document, Source, parse};
 use penstock_config::identity::Identity;
 use penstock_config::node::Position;
-use penstock_config::snapshot::Snapshot;
+use penstock_config::snapshot::{Snapshot, SnapshotSigner};
 
 /// What the first run puts in force: an issuer and its administrators.
 pub(crate) const FIRST_RUN: &str = "
@@ -55,6 +55,7 @@ pub(crate) struct World {
     pub(crate) published: Vec<Snapshot>,
     pub(crate) fetches: Vec<String>,
     pub(crate) changes: Vec<Change>,
+    pub(crate) signer: SnapshotSigner,
 }
 
 impl World {
@@ -72,6 +73,7 @@ impl World {
             published: Vec::new(),
             fetches: Vec::new(),
             changes: Vec::new(),
+            signer: SnapshotSigner::generate().unwrap().0,
         }
     }
 
@@ -89,13 +91,13 @@ impl World {
             match effect {
                 Effect::Persist(changes) => self.persist(changes),
                 Effect::Publish(snapshot) => {
-                    let bytes = serde_json::to_vec(&snapshot).unwrap();
+                    let bytes = self.signer.sign(&snapshot);
                     let change = next.signed(SignedSnapshot {
                         position: snapshot.position,
                         issued_ms: snapshot.issued_ms,
                         expires_ms: snapshot.expires_ms,
                         sha256: sha256_hex(&bytes),
-                        signer: "key".into(),
+                        signer: self.signer.public().id,
                         bytes: bytes.into(),
                     });
                     self.changes.push(change);

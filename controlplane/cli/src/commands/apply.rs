@@ -38,10 +38,10 @@ pub(crate) struct Arguments {
     /// Only if this version is in force; otherwise exit 5
     #[arg(long, value_name = "N")]
     expect_version: Option<u64>,
-    /// Wait until every core of every connected node enforces it
+    /// Wait until every core of every node enforces it; exit 1 names the nodes that don't
     #[arg(long)]
     wait: bool,
-    /// How long to wait
+    /// How long --wait waits
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration::parse)]
     timeout: Duration,
     #[command(flatten)]
@@ -86,9 +86,7 @@ pub(crate) async fn run(client: &Client, arguments: &Arguments) -> Result<(), Fa
     show(&answer, &applied, arguments.format.output)?;
     tell(&applied, arguments);
     if arguments.wait && !arguments.dry_run {
-        for node in enforcement::wait(client, applied.version, arguments.timeout).await? {
-            output::talk(&format!("node {node} is not connected: it takes the version later"));
-        }
+        enforcement::wait(client, applied.version, arguments.timeout, None).await?;
         output::talk(&format!("version {} is enforced by every core", applied.version));
     }
     Ok(())

@@ -10,6 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::development::addresses::check_exposure;
 use crate::development::screen::{ready_line, screen};
+use crate::development::secrets::NO_SECRETS;
 use crate::development::start::{Development, Wish};
 use crate::development::supervision::supervise;
 use crate::failure::Failure;
@@ -66,16 +67,16 @@ async fn serve(development: &mut Development, json: bool) -> Result<Infallible, 
     development.start().await?;
     let ready = if json { ready_line } else { screen };
     output::data(&ready(&development.state, &development.record))?;
-    let Development { state, record, controlplane, dataplane, secrets, .. } = development;
+    let Development { state, record, controlplane, dataplane, .. } = development;
     let record = RefCell::new(record);
-    let controlplane = supervise(controlplane, secrets, |plane| {
+    let controlplane = supervise(controlplane, NO_SECRETS, |pid| {
         let mut record = record.borrow_mut();
-        record.pids.controlplane = plane.pid();
+        record.pids.controlplane = pid;
         save(state, &record);
     });
-    let dataplane = supervise(dataplane, b"", |plane| {
+    let dataplane = supervise(dataplane, b"", |pid| {
         let mut record = record.borrow_mut();
-        record.pids.dataplane = plane.pid();
+        record.pids.dataplane = pid;
         save(state, &record);
     });
     tokio::select! {

@@ -1,5 +1,7 @@
 //! `penstock nodes`: data planes, what they enforce, and how their upstreams do.
 
+use std::path::PathBuf;
+
 use clap::Subcommand;
 use serde_json::Value;
 
@@ -7,21 +9,34 @@ use crate::client::Client;
 use crate::commands::versions::at;
 use crate::failure::Failure;
 use crate::output::{self, Column, OutputArguments};
+use crate::{names, private_files};
 
 /// What to do with nodes.
 #[derive(Debug, Subcommand)]
 #[command(after_help = "\
 Examples:
   penstock nodes list
-  penstock nodes join-file > join.json     for `join_file` in a data plane's settings; used once")]
+  penstock nodes join-file --out join.json   for `join_file` in a data plane's settings; used once
+  penstock nodes delete node-0011223344556677
+                                             its certificate is a stranger's from then on")]
 pub(crate) enum Action {
     /// List nodes: the version that each core enforces, and upstream health
     List(OutputArguments),
-    /// Print a file with which one new data plane joins; it holds a one-time token
-    JoinFile,
+    /// Make a file with which one new data plane joins; it holds a one-time token
+    JoinFile {
+        /// Where to write it, readable by its owner alone [default: standard output]
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Remove a node: it gets no more documents or secrets
+    Delete {
+        /// Its id, as `penstock nodes list` shows it
+        #[arg(value_parser = names::parse)]
+        id: String,
+    },
 }
 
-/// Lists nodes, or prints a join file.
+/// Lists nodes, makes a join file, or removes a node.
 pub(crate) async fn run(client: &Client, action: &Action) -> Result<(), Failure> {
     const COLUMNS: &[Column] = &[
         ("ID", |row| output::cell(row, "id")),
@@ -39,9 +54,17 @@ pub(crate) async fn run(client: &Client, action: &Action) -> Result<(), Failure>
         Action::List(format) => {
             output::listing(&client.get("/api/v1/nodes").await?, format.output, COLUMNS)
         }
-        Action::JoinFile => {
+        Action::JoinFile { out } => {
             let file = client.post("/api/v1/nodes/join-files", None).await?;
-            output::data(&output::json(&file))
+            let text = output::json(&file);
+            match out {
+                Some(path) => private_files::write(path, text.as_bytes()),
+                None => output::data(&text),
+            }
+        }
+        Action::Delete { id } => {
+            client.delete(&format!("/api/v1/nodes/{id}")).await?;
+            output::data(&format!("node {id} deleted\n"))
         }
     }
 }

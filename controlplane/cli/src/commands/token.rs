@@ -18,7 +18,8 @@ Examples:
   penstock token --user ada --groups engineers,on-call
   penstock token --user ci --claim repository_id=4711 --claim email_verified=true --ttl 30s
   penstock token --user dev-administrator --audience penstock-api     for the control plane's API
-  curl -H \"Authorization: Bearer $(penstock token --user ada --groups engineers)\" …
+  printf 'Authorization: Bearer %s' \"$(penstock token --user ada)\" | curl -H @- URL
+                                     not in curl's arguments, which everybody on the machine sees
 
 The token is signed offline with the key of a development state, alone on standard output. Only
 the gateway of that state trusts it. Times in tokens are whole seconds, so one may end up to a

@@ -69,7 +69,7 @@ impl Plane {
     }
 
     /// Process id; 0 while it does not run.
-    pub(crate) fn pid(&self) -> u32 {
+    fn pid(&self) -> u32 {
         self.running.as_ref().and_then(|running| running.child.id()).unwrap_or(0)
     }
 
@@ -78,15 +78,21 @@ impl Plane {
         self.started.elapsed()
     }
 
-    /// Starts it, hands it `first_line` on standard input, and returns its ready line.
+    /// Starts it, tells `started` its process id, hands it `first_line` on standard input, and
+    /// returns its ready line.
     ///
     /// # Errors
-    /// It ended or said nothing in time; the end of its log comes along.
-    pub(crate) async fn start(&mut self, first_line: &[u8]) -> Result<Value, Failure> {
+    /// It ended or said nothing in time; the end of its log comes along. Or `started` failed.
+    pub(crate) async fn start(
+        &mut self,
+        first_line: &[u8],
+        started: impl FnOnce(u32) -> Result<(), Failure>,
+    ) -> Result<Value, Failure> {
         let log = private_files::open_for_append(&self.log)?;
         let log_begin = log.metadata().map_or(0, |metadata| metadata.len());
         self.started = Instant::now();
         let stdout = self.spawn(log)?;
+        started(self.pid())?;
         let ready = timeout(READY_TIMEOUT, self.handshake(stdout, first_line)).await;
         let (exit, why) = match ready {
             Ok(Some(ready)) => return Ok(ready),

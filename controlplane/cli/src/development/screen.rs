@@ -43,8 +43,9 @@ Get a caller's token:
   penstock token{option} --user ada --groups engineers
 
 Call a model through the gate:
-  curl {gateway}/CONNECTION/v1/models \\
-    -H \"Authorization: Bearer $(penstock token{option} --user ada --groups engineers)\"
+  printf 'Authorization: Bearer %s' \
+    \"$(penstock token{option} --user ada --groups engineers)\" |
+    curl -H @- {gateway}/CONNECTION/v1/models
 
 Ctrl-C ends everything.
 ",

@@ -9,6 +9,8 @@ use crate::failure::Failure;
 use crate::names;
 
 const PREFIX: &str = "PENSTOCK_SECRET_";
+/// The line of a control plane that is started again: it has its secrets.
+pub(crate) const NO_SECRETS: &[u8] = b"{\"secrets\":{}}\n";
 
 /// Names and values, without `Debug`.
 #[derive(Default)]
@@ -91,7 +93,7 @@ mod tests {
         assert_eq!(line.last(), Some(&b'\n'));
         let read: Value = serde_json::from_slice(&line).unwrap();
         assert_eq!(read, json!({"secrets": {"llama-key": "k\"1", "a2": "\\"}}));
-        assert_eq!(of(&[]).unwrap().line().as_slice(), b"{\"secrets\":{}}\n");
+        assert_eq!(of(&[]).unwrap().line().as_slice(), NO_SECRETS);
     }
 
     #[test]

@@ -46,7 +46,8 @@ pub(crate) struct Development {
     pub(crate) controlplane: Plane,
     /// The data plane.
     pub(crate) dataplane: Plane,
-    /// What the control plane is told on standard input at every start.
+    /// What the control plane is told on standard input at its first start: values that were set
+    /// since then are newer.
     pub(crate) secrets: Zeroizing<Vec<u8>>,
     sources: Vec<Source>,
     _lock: fs::File,
@@ -57,8 +58,7 @@ impl Development {
     pub(crate) async fn prepare(state: State, wish: &Wish) -> Result<Self, Failure> {
         let secrets = Secrets::of_environment(std::env::vars_os())?.line();
         let sources = sources::read(&wish.apply)?;
-        state.make()?;
-        let lock = state.lock()?;
+        let lock = state.make()?;
         let mut record = state.record()?.unwrap_or_default();
         orphans::wait(&state, &record).await?;
         serve_issuer(&state, &mut record)?;
@@ -84,22 +84,30 @@ impl Development {
 
     /// Starts both planes and puts the documents of `--apply` in force on both.
     pub(crate) async fn start(&mut self) -> Result<(), Failure> {
-        let ready = self.controlplane.start(&self.secrets).await?;
+        let Self { state, record, controlplane, .. } = self;
+        let started = |pid| {
+            record.pids.controlplane = pid;
+            state.write_record(record)
+        };
+        let ready = controlplane.start(&self.secrets, started).await?;
         self.record.api = said(&ready, "api").unwrap_or_else(|| self.record.api.clone());
         self.record.nodes = said(&ready, "nodes").unwrap_or_else(|| self.record.nodes.clone());
         let credential = Credential::Minted(self.state.signer(&self.record.issuer)?);
         let client = Client::new(&self.record.api, credential)?;
         until_trusted(&client).await?;
         self.join(&client).await?;
-        let ready = self.dataplane.start(b"").await?;
+        let Self { state, record, dataplane, .. } = self;
+        let started = |pid| {
+            record.pids.dataplane = pid;
+            state.write_record(record)
+        };
+        let ready = dataplane.start(b"", started).await?;
         let address = |field| said(&ready, field).map(|address| format!("http://{address}"));
         self.record.gateway = address("listen").unwrap_or_else(|| self.record.gateway.clone());
         self.record.operations =
             address("operations").unwrap_or_else(|| self.record.operations.clone());
         self.record.joined = Some(self.record.nodes.clone());
         let _ = fs::remove_file(self.state.join_file());
-        self.record.pids.controlplane = self.controlplane.pid();
-        self.record.pids.dataplane = self.dataplane.pid();
         self.state.write_record(&self.record)?;
         self.publish(&client).await
     }
@@ -116,10 +124,20 @@ impl Development {
         }
         if self.record.joined.take().is_some() {
             // The address that it joined at is taken by another program now.
+            self.remove_node(client).await?;
             self.forget_node()?;
         }
         let file = client.post("/api/v1/nodes/join-files", None).await?;
         private_files::write(&self.state.join_file(), file.to_string().as_bytes())
+    }
+
+    /// Takes the node that the data plane was from the control plane.
+    async fn remove_node(&self, client: &Client) -> Result<(), Failure> {
+        let Some(node) = self.state.node() else { return Ok(()) };
+        match client.delete(&format!("/api/v1/nodes/{node}")).await {
+            Err(failure) if failure.exit != Exit::NotFound => Err(failure),
+            Ok(_) | Err(_) => Ok(()),
+        }
     }
 
     /// Empties the data plane's state, except for the access log, so that it joins anew.
@@ -133,7 +151,7 @@ impl Development {
             fs::rename(&access_log, &aside).map_err(cannot)?;
         }
         fs::remove_dir_all(&folder).map_err(cannot)?;
-        self.state.make()?;
+        self.state.make_folders()?;
         if kept {
             fs::rename(&aside, &access_log).map_err(cannot)?;
         }
@@ -148,7 +166,8 @@ impl Development {
         for warning in &applied.warnings {
             output::talk(&format!("warning: {warning}"));
         }
-        enforcement::wait(client, applied.version, ENFORCE_TIMEOUT).await.map(drop)
+        let own = self.state.node();
+        enforcement::wait(client, applied.version, ENFORCE_TIMEOUT, own.as_deref()).await
     }
 }
 

@@ -15,12 +15,12 @@ const QUICK_DEATHS_MAX: u32 = 10;
 const BACK_OFF_MIN: Duration = Duration::from_millis(200);
 const BACK_OFF_MAX: Duration = Duration::from_secs(5);
 
-/// Watches a plane and starts it again. `restarted` is told after each start. Ends only with the
-/// reason why the plane is given up.
+/// Watches a plane and starts it again. `restarted` is told the process id of each start. Ends only
+/// with the reason why the plane is given up.
 pub(crate) async fn supervise(
     plane: &mut Plane,
     first_line: &[u8],
-    restarted: impl Fn(&Plane),
+    restarted: impl Fn(u32),
 ) -> Failure {
     let mut deaths = Deaths::default();
     loop {
@@ -35,11 +35,12 @@ pub(crate) async fn supervise(
             output::talk(&format!("the {} ended, {status}: starting it again", plane.name()));
         }
         sleep(wait).await;
-        match plane.start(first_line).await {
-            Ok(_) => {
-                output::talk(&format!("the {} runs again", plane.name()));
-                restarted(plane);
-            }
+        let started = |pid| {
+            restarted(pid);
+            Ok(())
+        };
+        match plane.start(first_line, started).await {
+            Ok(_) => output::talk(&format!("the {} runs again", plane.name())),
             Err(failure) => {
                 let _ = failure.report();
             }

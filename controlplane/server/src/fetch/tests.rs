@@ -11,12 +11,16 @@ use serde_json::json;
 use super::*;
 
 async fn fetch_from(url: &str, jwks_uri: Option<&str>) -> Result<KeySet, FetchError> {
+    fetch(url, jwks_uri, true).await
+}
+
+async fn fetch(url: &str, jwks_uri: Option<&str>, development: bool) -> Result<KeySet, FetchError> {
     let jwks_uri = jwks_uri.map(|uri| format!("jwks_uri: {uri}\n")).unwrap_or_default();
     let text = format!("kind: issuer\nname: dev\nissuer: {url}\naudiences: [penstock]\n{jwks_uri}");
     let placed = parse(&[Source { name: "a".into(), text }]).unwrap();
     let Document::Issuer(document) = placed[0].document.clone() else { panic!() };
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let mut fetcher = Fetcher::new().unwrap();
+    let mut fetcher = Fetcher::new(development).unwrap();
     fetcher.timeout = Duration::from_millis(300);
     fetcher.fetch(&document).await
 }
@@ -50,6 +54,20 @@ async fn a_discovery_document_of_another_issuer_is_refused() {
     issuer.discovery(&json!({"issuer": "https://evil.example.com", "jwks_uri": jwks_uri}));
     let error = fetch_from(&issuer.url, None).await.unwrap_err();
     assert!(matches!(error, FetchError::Content(JwksError::OtherIssuer)));
+    assert_eq!(issuer.asked("/keys"), 0);
+}
+
+#[tokio::test]
+async fn keys_come_from_this_machine_in_clear_text_in_development_alone() {
+    let issuer = TestIssuer::start().await;
+    issuer.publish(&[&TestKey::new("a")]);
+    let keys = format!("{}/keys", issuer.url);
+    for (url, jwks_uri) in [(&issuer.url, None), (&issuer.url, Some(keys.as_str()))] {
+        let error = fetch(url, jwks_uri, false).await.unwrap_err();
+        assert!(matches!(error, FetchError::Address), "{error}");
+    }
+    let error = fetch("https://id.example.com", Some(&keys), false).await.unwrap_err();
+    assert!(matches!(error, FetchError::Address), "{error}");
     assert_eq!(issuer.asked("/keys"), 0);
 }
 

@@ -73,6 +73,8 @@ pub(crate) fn options(folder: &Path, issuer: &str) -> Options {
     let text = std::fs::read_to_string(path).unwrap();
     let source = Source { name: "controlplane.yaml".into(), text };
     let mut options = Options::new(ControlplaneSettings::parse(&source).unwrap());
+    // The issuer is on this machine.
+    options.development = true;
     // Every report of an unknown key id fetches: tests do not wait.
     options.tuning.unknown_key_interval_ms = 0;
     options
@@ -103,8 +105,15 @@ impl TestControlplane {
 
     /// Stops and starts again on the same state.
     pub(crate) async fn restart(&mut self) {
+        self.restart_with(|_| {}).await;
+    }
+
+    /// The same with other settings.
+    pub(crate) async fn restart_with(&mut self, change: impl FnOnce(&mut Options)) {
         self.server.take().unwrap().stop().await;
-        let server = start(options(self.folder.path(), &self.issuer.url)).await.unwrap();
+        let mut options = options(self.folder.path(), &self.issuer.url);
+        change(&mut options);
+        let server = start(options).await.unwrap();
         self.api = server.api_url().to_owned();
         self.server = Some(server);
     }
@@ -199,9 +208,14 @@ impl TestNode {
 
     /// Asks for a snapshot that is newer than what the node has.
     pub(crate) async fn ask(&self, held: Position, wait_ms: u64) -> Response {
+        self.ask_holding(held, "", wait_ms).await
+    }
+
+    /// The same, by a node that says which snapshot it has of that position.
+    pub(crate) async fn ask_holding(&self, held: Position, holds: &str, wait_ms: u64) -> Response {
         let Position { epoch, version, revision } = held;
-        let query =
-            format!("epoch={epoch}&version={version}&revision={revision}&wait_ms={wait_ms}");
+        let position = format!("epoch={epoch}&version={version}&revision={revision}");
+        let query = format!("{position}&holds={holds}&wait_ms={wait_ms}");
         let url = format!("{}/node/v1/snapshot?{query}", self.file.url);
         self.client.get(url).send().await.unwrap()
     }
