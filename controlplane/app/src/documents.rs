@@ -20,6 +20,9 @@ pub(crate) fn apply(state: &State, apply: Apply, now_ms: u64) -> Result<Outcome,
     authorise(state, &apply.by, Action::WriteDocuments)?;
     expect_version(state, apply.expect_version)?;
     let placed = parse(&apply.sources).map_err(Refusal::Invalid)?;
+    if apply.prune && placed.is_empty() {
+        return Err(Refusal::Invalid(vec![nothing_to_keep(&apply)]));
+    }
     let in_force = &state.durable.documents;
     let (next, absent) = merged(in_force, &placed, apply.prune);
     let mut set: Vec<Document> = placed.iter().map(|p| p.document.clone()).collect();
@@ -53,6 +56,17 @@ pub(crate) fn apply(state: &State, apply: Apply, now_ms: u64) -> Result<Outcome,
     }
     report.version = draft.state.durable.position.version;
     Ok(draft.finish(Answer::Applied(report)))
+}
+
+/// A generator that failed writes an empty file: taken at its word it would remove everything.
+fn nothing_to_keep(apply: &Apply) -> Diagnostic {
+    Diagnostic {
+        file: apply.sources.first().map_or_else(|| "-".to_owned(), |source| source.name.clone()),
+        line: 1,
+        column: 1,
+        message: "no document: pruning would remove all that is in force".to_owned(),
+        hint: Some("delete documents by name, or apply what is to stay".to_owned()),
+    }
 }
 
 /// Deletes one document.

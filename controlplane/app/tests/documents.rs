@@ -125,6 +125,15 @@ fn what_the_sources_lack_is_listed_and_only_pruned_when_asked() {
 }
 
 #[test]
+fn an_empty_file_never_prunes_everything() {
+    let mut world = World::new();
+    for empty in ["", "---\n# a generator that failed\n"] {
+        let refused = world.apply_with(operator(), empty, |apply| apply.prune = true);
+        assert!(matches!(refused, Err(Refusal::Invalid(_))), "{refused:?}");
+    }
+}
+
+#[test]
 fn a_first_run_document_that_somebody_applies_again_is_still_never_pruned() {
     let mut world = World::new();
     let roles = FIRST_RUN.replace("[operators]", "[operators, platform]");

@@ -185,6 +185,15 @@ async fn versions_are_listed_shown_and_restored() {
 }
 
 #[tokio::test]
+async fn deleting_a_secret_in_use_says_whose_requests_fail_from_then_on() {
+    let api = ScriptedApi::start().await;
+    api.on("GET /api/v1/secrets", 200, &json!([{"name": "llama-key", "used_by": ["llama"]}]));
+    api.on("DELETE /api/v1/secrets/llama-key", 204, &Value::Null);
+    let output = run(&api, &["secret", "delete", "llama-key"]).await;
+    assert!(stderr(&output).contains("requests to llama get 503"), "{}", stderr(&output));
+}
+
+#[tokio::test]
 async fn a_secret_goes_in_by_standard_input_without_its_last_line_end() {
     let api = ScriptedApi::start().await;
     api.on("PUT /api/v1/secrets/llama-key", 204, &Value::Null);

@@ -58,11 +58,25 @@ pub(crate) async fn run(client: &Client, action: &Action) -> Result<(), Failure>
             output::listing(&client.get("/api/v1/secrets").await?, format.output, COLUMNS)
         }
         Action::Delete(NameArguments { name }) => {
+            let used_by = users_of(&client.get("/api/v1/secrets").await?, name);
             client.delete(&format!("/api/v1/secrets/{name}")).await?;
             output::talk(&format!("secret {name} is deleted"));
+            if !used_by.is_empty() {
+                let connections = used_by.join(", ");
+                output::talk(&format!("warning: requests to {connections} get 503 from now on"));
+            }
             Ok(())
         }
     }
+}
+
+/// Connections that name a secret.
+fn users_of(listed: &serde_json::Value, name: &str) -> Vec<String> {
+    let rows = listed.as_array().map(Vec::as_slice).unwrap_or_default();
+    let row = rows.iter().find(|row| row["name"] == name);
+    let users = row.and_then(|row| row["used_by"].as_array());
+    let users = users.map(Vec::as_slice).unwrap_or_default();
+    users.iter().filter_map(|user| user.as_str().map(str::to_owned)).collect()
 }
 
 fn read_value() -> Result<Zeroizing<String>, Failure> {
