@@ -20,5 +20,6 @@ demo: deps ## both planes in front of a real model, and a tour (MODEL=simulated:
 test: deps ## format, lints, every test, documentation tests
 	@tests/tools/test.sh
 
-bench: ## the named rows into bench/results/latest.jsonl (ROWS="decide")
+bench: deps ## the named rows into bench/results/latest.jsonl (ROWS="decide")
+	@tests/tools/deps.sh bench
 	@bench/run $(ROWS)

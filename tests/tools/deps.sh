@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Installs what a fresh Debian 12 machine with only Rust lacks: system packages, then the Python and
 # Node packages that the demonstration and the journeys use, in the cache outside the clone.
+# `deps.sh bench` installs what the benchmark compares with, too.
 set -euo pipefail
+for_what=${1:-tests}
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
 # A Python that can make the environment: `venv` alone is not enough, it needs `ensurepip`.
@@ -17,6 +19,11 @@ missing_packages() {
     [[ -e /etc/ssl/certs/ca-certificates.crt ]] || echo ca-certificates
     python_works || echo python3 python3-venv
     [[ -x $PENSTOCK_NODE ]] || command -v npm >/dev/null || echo npm
+    # What the benchmark compares with.
+    if [[ $for_what == bench ]]; then
+        PATH=$PATH:/usr/sbin command -v nginx >/dev/null || echo nginx
+        PATH=$PATH:/usr/sbin command -v haproxy >/dev/null || echo haproxy
+    fi
 }
 
 as_root() {
@@ -32,7 +39,8 @@ as_root() {
 install_packages() {
     command -v apt-get >/dev/null ||
         fail "this machine has no apt-get; install by hand: ${missing[*]}"
-    local install=(env DEBIAN_FRONTEND=noninteractive apt-get install -y -q
+    # RUNLEVEL=1: a package that brings a service does not start it.
+    local install=(env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -q
         --no-install-recommends "${missing[@]}")
     # The package lists may be absent or old; they are fetched only when the install fails.
     as_root "${install[@]}" || { as_root apt-get update -q && as_root "${install[@]}"; }
