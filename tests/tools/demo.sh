@@ -7,6 +7,6 @@ cd "$repository"
 model=${1:-real}
 [[ $model == real || $model == simulated ]] || fail "MODEL is real or simulated, not $model"
 
-step "programs (the first build takes some minutes)" cargo build --release \
+step "programs (the first build takes some minutes)" cargo build --profile quick \
     -p penstock-gateway -p penstock-server -p penstock-cli -p penstock-loadtest --bins
-exec "$PENSTOCK_PYTHON" tests/demo/tour.py --bin-dir "$target/release" --model "$model"
+exec "$PENSTOCK_PYTHON" tests/demo/tour.py --bin-dir "$target/quick" --model "$model"
