@@ -168,21 +168,11 @@ impl<'d> Findings<'d> {
         let path = vec![Step::Key("operations"), Step::Item(index)];
         let glob = Glob::new(name);
         if glob.is_exact() {
-            if Operation::named(name).is_none() {
-                let known = Operation::all().map(Operation::name).collect::<Vec<_>>();
-                let message = format!("unknown operation {}", quoted(name));
-                let hint = hint_among(name, "operations", known.into_iter());
-                self.problem(document, path, message, hint);
-            }
             return;
         }
-        let matching = || Operation::all().filter(|operation| glob.matches(operation.name()));
-        if matching().next().is_none() {
-            let hint = format!("operations: {}", names_of(Operation::all()));
-            self.problem(document, path, format!("no operation matches {}", quoted(name)), hint);
-            return;
-        }
-        let critical = matching().filter(|operation| operation.default_risk() == Risk::Critical);
+        let critical = Operation::all()
+            .filter(|operation| glob.matches(operation.name()))
+            .filter(|operation| operation.default_risk() == Risk::Critical);
         let critical = names_of(critical);
         if effect == Effect::Allow && !critical.is_empty() {
             let message = format!("{} does not reach operations of critical risk", quoted(name));

@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::{Effect, Role, RoleName, Rule, Subject};
+use crate::catalogue::Operation;
+use crate::diagnostics::{hint_among, quoted};
+use crate::glob::Glob;
 use crate::reader::{Fields, Keys, Reader};
 
 pub(super) const RULE_KEYS: Keys = Keys {
@@ -98,8 +101,21 @@ fn operation(value: Reader<'_>) -> Option<String> {
     let text = value.text()?;
     let fits =
         |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-*".contains(&byte);
-    if text.bytes().all(fits) {
+    if !text.bytes().all(fits) {
+        let hint = "such as `infer.chat`; `*` for any characters";
+        return value.problem("not an operation's name", hint);
+    }
+    // Checked here, where the place is at hand, and not with the references: it needs no other
+    // document, so a mistake elsewhere must not hide it.
+    let glob = Glob::new(text);
+    if Operation::all().any(|known| glob.matches(known.name())) {
         return Some(text.to_owned());
     }
-    value.problem("not an operation's name", "such as `infer.chat`; `*` for any characters")
+    let names: Vec<_> = Operation::all().map(Operation::name).collect();
+    let hint = hint_among(text, "operations", names.into_iter());
+    if glob.is_exact() {
+        value.problem(format!("unknown operation {}", quoted(text)), &hint)
+    } else {
+        value.problem(format!("no operation matches {}", quoted(text)), &hint)
+    }
 }

@@ -71,7 +71,7 @@ pub(crate) async fn serve<N: Network>(core: Rc<Core<N>>, stream: N::Stream) {
     let peer = stream.peer();
     let (receiver, sender) = stream.split();
     let mut client = Client {
-        input: Input::new(receiver),
+        input: Input::from_caller(receiver),
         output: Output::new(sender),
         guard: Rc::new(Guard::new(core.network.clone())),
         head: RequestHead::new(),

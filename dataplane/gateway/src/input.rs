@@ -10,6 +10,9 @@ use penstock_reactor::network::{NetworkError, Received, Receiver};
 pub(crate) struct Input<R> {
     receiver: R,
     unused: VecDeque<Buffer>,
+    /// Whether a token may stand anywhere in it: a caller's side, where heads follow bodies and what
+    /// was refused is read on and dropped.
+    sensitive: bool,
 }
 
 /// Why a head could not be read.
@@ -26,9 +29,14 @@ pub(crate) enum HeadFailure<E> {
 }
 
 impl<R: Receiver> Input<R> {
-    /// An input over a receiver.
-    pub(crate) fn new(receiver: R) -> Self {
-        Self { receiver, unused: VecDeque::new() }
+    /// What comes from a model server.
+    pub(crate) fn from_upstream(receiver: R) -> Self {
+        Self { receiver, unused: VecDeque::new(), sensitive: false }
+    }
+
+    /// What comes from a caller: all of it is zeroised when it was used.
+    pub(crate) fn from_caller(receiver: R) -> Self {
+        Self { receiver, unused: VecDeque::new(), sensitive: true }
     }
 
     /// The next bytes; `None` at the end of the peer's side.
@@ -37,7 +45,12 @@ impl<R: Receiver> Input<R> {
             return Ok(Some(buffer));
         }
         match self.receiver.receive().await? {
-            Received::Data(buffer) => Ok(Some(buffer)),
+            Received::Data(buffer) => {
+                if self.sensitive {
+                    buffer.mark_sensitive();
+                }
+                Ok(Some(buffer))
+            }
             Received::End => Ok(None),
         }
     }
@@ -46,8 +59,9 @@ impl<R: Receiver> Input<R> {
     pub(crate) async fn more(&mut self) -> Result<bool, NetworkError> {
         match self.receiver.receive().await? {
             Received::Data(buffer) => {
-                // A head may begin in it, and with it a token.
-                buffer.mark_sensitive();
+                if self.sensitive {
+                    buffer.mark_sensitive();
+                }
                 self.unused.push_back(buffer);
                 Ok(true)
             }

@@ -36,6 +36,8 @@ impl Pieces {
                 Some(block) => block,
                 None => pool.take()?,
             };
+            // What is copied may be what was marked.
+            block.mark_sensitive();
             let taken = block.append(&piece);
             drop(piece.split_to(taken));
             self.open = Some(block);

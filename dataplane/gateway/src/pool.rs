@@ -80,7 +80,7 @@ impl<N: Network> Pool<N> {
     ) -> Result<UpstreamConnection<N>, NetworkError> {
         let (receiver, sender) = self.network.connect(address).await?.split();
         Ok(UpstreamConnection {
-            input: Input::new(receiver),
+            input: Input::from_upstream(receiver),
             output: Output::new(sender),
             address,
             reused: false,

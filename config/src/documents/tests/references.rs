@@ -80,10 +80,10 @@ fn a_connection_named_exactly_must_exist() {
 fn an_operation_must_be_one_that_a_catalogue_knows() {
     let text = ALLOW.replace("[list]", "[list, infer.chatt, infer.*, \"lisst*\", \"*\"]");
     assert_eq!(
-        found(&[source(&text)]),
+        lines(parse(&[source(&text)]).expect_err("two problems")),
         [
-            "a.yaml:5:20: rule `engineers`: unknown operation `infer.chatt`",
-            "a.yaml:5:42: rule `engineers`: no operation matches `lisst*`"
+            "a.yaml:5:20: unknown operation `infer.chatt`",
+            "a.yaml:5:42: no operation matches `lisst*`"
         ]
     );
 }
@@ -136,11 +136,13 @@ fn a_row_that_no_table_takes_is_found_at_the_row() {
 #[test]
 fn problems_of_several_sources_have_their_own_files() {
     let other = Source { name: "b.yaml".into(), text: format!("\n{ALLOW}connections: [gone]\n") };
-    let rule = ALLOW.replace("name: engineers", "name: other").replace("[list]", "[lst]");
+    let rule = ALLOW
+        .replace("name: engineers", "name: other")
+        .replace("[list]", "[list]\nconnections: [lost]");
     assert_eq!(
         found(&[source(&rule), other]),
         [
-            "a.yaml:5:14: rule `other`: unknown operation `lst`",
+            "a.yaml:6:15: rule `other`: unknown connection `lost`",
             "b.yaml:7:15: rule `engineers`: unknown connection `gone`"
         ]
     );

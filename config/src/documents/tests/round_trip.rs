@@ -117,7 +117,8 @@ fn connection() -> impl Strategy<Value = Document> {
 }
 
 fn rule() -> impl Strategy<Value = Document> {
-    let operations = || vec("[a-z.*_-]{1,12}", 1..4);
+    let names = vec!["infer.chat", "infer.*", "*", "list", "unknown", "weights.import", "*.chat"];
+    let operations = move || vec(select(names.clone()).prop_map(str::to_owned), 1..4);
     let connections = vec("[a-z0-9*-]{1,12}", 1..4);
     let subjects = || vec(subject(), 1..3);
     let said = prop_oneof![
