@@ -241,7 +241,8 @@ fn write_lines(lines: &Receiver<Entry>, mut output: Output, lost: &AtomicU64) {
     }
 }
 
-/// Writes a line and those that came after it, in as few system calls as it takes; `false` at the end.
+/// Writes a line and those that came after it, in as few system calls as it takes; `false` at the
+/// end.
 fn write_gathered(
     lines: &Receiver<Entry>,
     first: Vec<u8>,

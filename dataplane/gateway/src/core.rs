@@ -223,8 +223,8 @@ impl<N: Network> Core<N> {
         u64::try_from(self.network.wall().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Whether so much of the buffer budget is used that no new exchange begins: what is left is for
-    /// those that run, which are never shed first.
+    /// Whether so much of the buffer budget is used that no new exchange begins: what is left is
+    /// for those that run, which are never shed first.
     pub(crate) fn is_short_of_buffers(&self) -> bool {
         let pool = self.network.pool();
         pool.bytes_in_use() > pool.bytes_max() / 10 * 9

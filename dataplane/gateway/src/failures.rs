@@ -1,5 +1,5 @@
-//! Tokens that fail, by address: verifying one costs tens of microseconds, and whoever sends bad ones
-//! without end is told to wait. Only failures count, so callers with good tokens never notice.
+//! Tokens that fail, by address: verifying one costs tens of microseconds, and whoever sends bad
+//! ones without end is told to wait. Only failures count, so callers with good tokens never notice.
 
 use std::cell::RefCell;
 use std::collections::HashMap;

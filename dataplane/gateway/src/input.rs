@@ -10,8 +10,8 @@ use penstock_reactor::network::{NetworkError, Received, Receiver};
 pub(crate) struct Input<R> {
     receiver: R,
     unused: VecDeque<Buffer>,
-    /// Whether a token may stand anywhere in it: a caller's side, where heads follow bodies and what
-    /// was refused is read on and dropped.
+    /// Whether a token may stand anywhere in it: a caller's side, where heads follow bodies and
+    /// what was refused is read on and dropped.
     sensitive: bool,
 }
 

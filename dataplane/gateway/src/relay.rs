@@ -130,8 +130,8 @@ impl<N: Network> Downlink<'_, N> {
         Err(Reason::UpstreamProtocol.into())
     }
 
-    /// Waits for an answer, for at most `limit` from when the whole request was sent. Before that the
-    /// limits of the request's body count.
+    /// Waits for an answer, for at most `limit` from when the whole request was sent. Before that
+    /// the limits of the request's body count.
     async fn first_byte<T>(
         &self,
         limit: Duration,

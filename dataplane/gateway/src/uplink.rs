@@ -144,8 +144,8 @@ impl<N: Network> Uplink<'_, N> {
     }
 }
 
-/// Pieces of later requests that are taken while an answer is under way, each in a block of its own;
-/// then the caller waits.
+/// Pieces of later requests that are taken while an answer is under way, each in a block of its
+/// own; then the caller waits.
 const PIPELINED_PIECES_MAX: usize = 4;
 
 /// Waits until the caller leaves. Bytes of a next request are kept, within a bound, and not parsed.

@@ -16,26 +16,34 @@ use crate::scripted::lock;
 /// An answer of a test's own.
 #[derive(Clone, Debug)]
 pub struct Answer {
-    /// Status code.
-    pub status: u16,
-    /// Value of `content-type`.
-    pub content_type: String,
-    /// Further fields.
-    pub headers: Vec<(String, String)>,
-    /// The body, sent with its length.
-    pub body: Vec<u8>,
+    head: Vec<u8>,
+    /// Left out for HEAD.
+    body: Vec<u8>,
+    closes: bool,
 }
 
 impl Answer {
-    /// 200 with JSON.
+    /// 200 with JSON and its length.
     #[must_use]
     pub fn json(body: &Value) -> Self {
-        Self {
-            status: 200,
-            content_type: "application/json".to_owned(),
-            headers: Vec::new(),
-            body: body.to_string().into_bytes(),
-        }
+        let body = body.to_string().into_bytes();
+        let head = format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            body.len(),
+        );
+        Self { head: head.into_bytes(), body, closes: false }
+    }
+
+    /// Exactly these bytes, whatever the request was.
+    #[must_use]
+    pub fn raw(bytes: impl AsRef<[u8]>) -> Self {
+        Self { head: bytes.as_ref().to_vec(), body: Vec::new(), closes: false }
+    }
+
+    /// The same, and then the connection is closed.
+    #[must_use]
+    pub fn closing(self) -> Self {
+        Self { closes: true, ..self }
     }
 }
 
@@ -61,6 +69,7 @@ type Handler = dyn Fn(&Message) -> Option<Answer> + Send + Sync;
 struct Shared {
     handler: Box<Handler>,
     seen: Mutex<Vec<Seen>>,
+    received: Mutex<Vec<u8>>,
     streams: Mutex<Vec<TcpStream>>,
     connections: AtomicUsize,
     events: AtomicUsize,
@@ -95,6 +104,7 @@ impl AutonomousUpstream {
         let shared = Arc::new(Shared {
             handler: Box::new(handler),
             seen: Mutex::default(),
+            received: Mutex::default(),
             streams: Mutex::default(),
             connections: AtomicUsize::new(0),
             events: AtomicUsize::new(4),
@@ -129,6 +139,18 @@ impl AutonomousUpstream {
     #[must_use]
     pub fn seen(&self) -> Vec<Seen> {
         lock(&self.shared.seen).clone()
+    }
+
+    /// Takes every request so far: the next call begins behind them.
+    #[must_use]
+    pub fn take_seen(&self) -> Vec<Seen> {
+        std::mem::take(&mut lock(&self.shared.seen))
+    }
+
+    /// Takes every byte so far as it came, requests of all connections behind each other.
+    #[must_use]
+    pub fn take_received(&self) -> Vec<u8> {
+        std::mem::take(&mut lock(&self.shared.received))
     }
 
     /// Number of connections so far.
@@ -172,16 +194,23 @@ fn serve(stream: &TcpStream, shared: &Shared, connection: usize) -> io::Result<(
     stream.set_write_timeout(Some(PATIENCE))?;
     let mut received = Vec::new();
     loop {
-        let request = read_request(stream, &mut received)?;
+        let request = read_request(stream, shared, &mut received)?;
         lock(&shared.seen).push(Seen { request: request.clone(), connection });
-        answer(stream, shared, &request)?;
+        let closes = answer(stream, shared, &request)?;
+        if closes {
+            return Ok(());
+        }
         if request.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close")) {
             return Ok(());
         }
     }
 }
 
-fn read_request(mut stream: &TcpStream, received: &mut Vec<u8>) -> io::Result<Message> {
+fn read_request(
+    mut stream: &TcpStream,
+    shared: &Shared,
+    received: &mut Vec<u8>,
+) -> io::Result<Message> {
     let mut buffer = [0; 16 * 1024];
     loop {
         if let Some((request, taken)) = Message::read(received, Unframed::Empty)
@@ -194,17 +223,20 @@ fn read_request(mut stream: &TcpStream, received: &mut Vec<u8>) -> io::Result<Me
         if count == 0 {
             return Err(ErrorKind::UnexpectedEof.into());
         }
+        lock(&shared.received).extend(buffer.iter().take(count));
         received.extend(buffer.iter().take(count));
     }
 }
 
-fn answer(mut stream: &TcpStream, shared: &Shared, request: &Message) -> io::Result<()> {
+/// Answers; says whether the connection is to be closed then.
+fn answer(mut stream: &TcpStream, shared: &Shared, request: &Message) -> io::Result<bool> {
     let asked: Value = serde_json::from_slice(&request.body).unwrap_or_default();
     let model = asked.get("model").and_then(Value::as_str).unwrap_or("none");
     let answer = match (shared.handler)(request) {
         Some(answer) => answer,
         None if asked.get("stream") == Some(&Value::Bool(true)) => {
-            return stream_events(stream, shared, model);
+            stream_events(stream, shared, model)?;
+            return Ok(false);
         }
         None if request.target().ends_with("/v1/models") => {
             Answer::json(&json!({"object": "list", "data": [{"id": "tiny", "object": "model"}]}))
@@ -216,21 +248,12 @@ fn answer(mut stream: &TcpStream, shared: &Shared, request: &Message) -> io::Res
             "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5},
         })),
     };
-    let mut head = format!(
-        "HTTP/1.1 {} -\r\ncontent-type: {}\r\ncontent-length: {}\r\n",
-        answer.status,
-        answer.content_type,
-        answer.body.len(),
-    );
-    for (name, value) in &answer.headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
-    }
-    head.push_str("\r\n");
-    let mut bytes = head.into_bytes();
+    let mut bytes = answer.head;
     if request.method() != "HEAD" {
-        bytes.extend(&answer.body);
+        bytes.extend(answer.body);
     }
-    stream.write_all(&bytes)
+    stream.write_all(&bytes)?;
+    Ok(answer.closes)
 }
 
 fn stream_events(mut stream: &TcpStream, shared: &Shared, model: &str) -> io::Result<()> {

@@ -66,10 +66,15 @@ impl RawClient {
     /// Sends the bytes in pieces that begin at the given offsets, with a pause after each, so that
     /// the peer reads each on its own.
     pub fn send_split(&mut self, bytes: &[u8], offsets: &[usize]) {
+        self.send_split_with_pause(bytes, offsets, PIECE_PAUSE);
+    }
+
+    /// The same with a pause of the test's own.
+    pub fn send_split_with_pause(&mut self, bytes: &[u8], offsets: &[usize], pause: Duration) {
         for piece in pieces(bytes, offsets) {
             self.send(piece);
             // tidy: pieces must arrive apart, as the probes demand
-            std::thread::sleep(PIECE_PAUSE);
+            std::thread::sleep(pause);
         }
     }
 

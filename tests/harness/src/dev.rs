@@ -1,7 +1,7 @@
 //! The whole product on this machine: `penstock dev`, and its command line.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -53,6 +53,12 @@ pub struct Pids {
     pub dataplane: u32,
     /// The control plane's.
     pub controlplane: u32,
+}
+
+/// What the state says of the run that uses it.
+#[derive(Deserialize)]
+struct Record {
+    pids: Pids,
 }
 
 /// What the product is started with.
@@ -113,6 +119,33 @@ impl Dev {
     #[must_use]
     pub fn ready(&self) -> &Ready {
         &self.ready
+    }
+
+    /// The state's folder.
+    #[must_use]
+    pub fn state(&self) -> PathBuf {
+        PathBuf::from(&self.ready.state)
+    }
+
+    /// Process ids of the two planes as they are now: a plane that died was started again.
+    #[must_use]
+    pub fn pids(&self) -> Pids {
+        let record = std::fs::read(self.state().join("dev.json")).unwrap_or_default();
+        let record: Record =
+            serde_json::from_slice(&record).unwrap_or(Record { pids: self.ready.pids });
+        record.pids
+    }
+
+    /// Asks everything to end: SIGTERM. The exit status, if it came in time.
+    pub fn stop(&mut self) -> Option<ExitStatus> {
+        self.process.terminate();
+        self.process.wait(END_PATIENCE)
+    }
+
+    /// Process id of `penstock dev` itself.
+    #[must_use]
+    pub fn process_id(&self) -> u32 {
+        self.process.id()
     }
 
     /// The terminal's process itself.
@@ -176,12 +209,12 @@ impl Dev {
 
 impl Drop for Dev {
     fn drop(&mut self) {
-        self.process.terminate();
-        if self.process.wait(END_PATIENCE).is_none() {
+        let pids = self.pids();
+        if self.stop().is_none() {
             self.process.kill();
         }
-        // Planes that outlived their terminal, if they left its process group.
-        for id in [self.ready.pids.dataplane, self.ready.pids.controlplane] {
+        // Planes that outlived their terminal: each has a process group of its own.
+        for id in [pids.dataplane, pids.controlplane] {
             let name = std::fs::read_to_string(format!("/proc/{id}/comm")).unwrap_or_default();
             if name.starts_with("penstock") {
                 signal(id, Signal::KILL);

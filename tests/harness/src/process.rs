@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,7 @@ use crate::{PATIENCE, wait_until};
 /// A running program, leader of a process group of its own. Dropping it kills the group.
 pub struct Process {
     child: Child,
+    input: Option<ChildStdin>,
     name: String,
     lines: Receiver<String>,
     stderr: PathBuf,
@@ -23,15 +24,27 @@ pub struct Process {
 
 impl Process {
     /// Starts a program. Its standard output is read line by line, its standard error goes to the
-    /// file `stderr`, its standard input is empty unless the command says otherwise.
+    /// file `stderr`, its standard input is empty.
     #[must_use]
     #[track_caller]
-    pub fn spawn(mut command: Command, stderr: &Path) -> Self {
+    pub fn spawn(command: Command, stderr: &Path) -> Self {
+        Self::spawn_on(command, Stdio::null(), stderr)
+    }
+
+    /// The same with a standard input that stays open until [`Self::close_input`].
+    #[must_use]
+    #[track_caller]
+    pub fn spawn_with_input(command: Command, stderr: &Path) -> Self {
+        Self::spawn_on(command, Stdio::piped(), stderr)
+    }
+
+    #[track_caller]
+    fn spawn_on(mut command: Command, stdin: Stdio, stderr: &Path) -> Self {
         let name = command.get_program().to_string_lossy().into_owned();
         let file = File::create(stderr)
             .unwrap_or_else(|error| panic!("no file {}: {error}", stderr.display()));
         let mut child = command
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .stdout(Stdio::piped())
             .stderr(file)
             .process_group(0)
@@ -47,7 +60,21 @@ impl Process {
                 }
             });
         }
-        Self { child, name, lines, stderr: stderr.to_owned() }
+        let input = child.stdin.take();
+        Self { child, input, name, lines, stderr: stderr.to_owned() }
+    }
+
+    /// Writes a line to its standard input. One that has ended is no failure here: what it said
+    /// tells why.
+    pub fn say(&mut self, line: &str) {
+        if let Some(input) = &mut self.input {
+            let _ = input.write_all(format!("{line}\n").as_bytes());
+        }
+    }
+
+    /// Ends its standard input.
+    pub fn close_input(&mut self) {
+        self.input = None;
     }
 
     /// Process id.
@@ -124,6 +151,18 @@ pub struct Output {
     pub stderr: String,
 }
 
+impl Output {
+    /// Standard output as JSON.
+    #[must_use]
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        match serde_json::from_str(&self.stdout) {
+            Ok(value) => value,
+            Err(error) => panic!("no JSON: {error}: {}{}", self.stdout, self.stderr),
+        }
+    }
+}
+
 /// Runs a program to its end, with `input` on its standard input. Fails the test, and kills the
 /// program, if that takes longer than `patience`.
 #[track_caller]
@@ -164,10 +203,17 @@ fn content(mut file: File) -> String {
 }
 
 /// Sends a signal to one process that the test knows by its id.
-pub(crate) fn signal(id: u32, signal: Signal) {
+pub fn signal(id: u32, signal: Signal) {
     if let Some(pid) = pid(id) {
         let _ = kill_process(pid, signal);
     }
+}
+
+/// Whether a process runs; one that has ended and that nobody has asked for is no more.
+#[must_use]
+pub fn is_running(id: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+    stat.rsplit(')').next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with(" Z"))
 }
 
 fn pid(id: u32) -> Option<Pid> {

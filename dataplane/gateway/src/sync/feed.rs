@@ -122,7 +122,7 @@ pub(crate) async fn run(parts: Parts, mut stopped: watch::Receiver<bool>) {
             () = sleep_until(next_resolve) => {
                 feed.prune();
                 if let Some(enforced) = feed.node.published.load_full() {
-                    let _ = tokio::time::timeout(STATUS_MAX, resolve(&feed.node, &enforced, true)).await;
+                    resolve(&feed.node, &enforced, true, STATUS_MAX).await;
                 }
                 next_resolve = Instant::now() + RESOLVE_EVERY;
             }
@@ -256,7 +256,8 @@ impl Feed {
         Ok(())
     }
 
-    /// A snapshot that holds says with which keys the next ones may be signed: so keys are replaced.
+    /// A snapshot that holds says with which keys the next ones may be signed: so keys are
+    /// replaced.
     fn trust(&mut self, keys: &[SnapshotKey]) {
         let membership = &mut self.joined.membership;
         if keys.is_empty() || keys == membership.snapshot_keys {
@@ -276,8 +277,7 @@ impl Feed {
         let enforced = Arc::new(enforced);
         self.make_room().await;
         // New names only, and not for long: the periodic look-up finds what this does not.
-        let look_up = resolve(&self.node, &enforced, false);
-        let _ = tokio::time::timeout(LOOK_UP_MAX, look_up).await;
+        resolve(&self.node, &enforced, false, LOOK_UP_MAX).await;
         self.live.push(Arc::clone(&enforced));
         self.node.published.store(Some(enforced));
         self.progress.position = snapshot.position;
@@ -289,8 +289,8 @@ impl Feed {
         Ok(())
     }
 
-    /// Waits until fewer than [`LIVE_MAX`] policies are alive, for a moment: a revocation must never
-    /// wait for a reader.
+    /// Waits until fewer than [`LIVE_MAX`] policies are alive, for a moment: a revocation must
+    /// never wait for a reader.
     async fn make_room(&mut self) {
         let ends = Instant::now() + ROOM_MAX;
         self.prune();

@@ -13,12 +13,9 @@ use crate::enforced::{Enforced, Resolved};
 /// Addresses kept a name.
 const ADDRESSES_MAX: usize = 8;
 
-/// Longest look-up.
-const LOOK_UP_MAX: Duration = Duration::from_secs(5);
-
 /// Looks the names of the policy up, all at once, and publishes their addresses: `again` those that
 /// are known too. A name that can't be looked up now keeps the addresses that it had.
-pub(crate) async fn resolve(node: &Node, enforced: &Enforced, again: bool) {
+pub(crate) async fn resolve(node: &Node, enforced: &Enforced, again: bool, limit: Duration) {
     let before = node.addresses.load_full();
     let mut addresses = HashMap::new();
     let mut look_ups = Vec::new();
@@ -30,7 +27,7 @@ pub(crate) async fn resolve(node: &Node, enforced: &Enforced, again: bool) {
         let known = before.addresses(endpoint);
         let name = (endpoint.host.clone(), endpoint.port);
         if known.is_empty() || again {
-            look_ups.push(look_up(name.clone()));
+            look_ups.push(look_up(name.clone(), limit));
         }
         addresses.insert(name, known);
     }
@@ -42,9 +39,9 @@ pub(crate) async fn resolve(node: &Node, enforced: &Enforced, again: bool) {
     node.addresses.store(Arc::new(Resolved::new(addresses)));
 }
 
-async fn look_up(name: (String, u16)) -> ((String, u16), Vec<SocketAddr>) {
+async fn look_up(name: (String, u16), limit: Duration) -> ((String, u16), Vec<SocketAddr>) {
     let look_up = tokio::net::lookup_host((name.0.as_str(), name.1));
-    let found = match tokio::time::timeout(LOOK_UP_MAX, look_up).await {
+    let found = match tokio::time::timeout(limit, look_up).await {
         Ok(Ok(found)) => found.take(ADDRESSES_MAX).collect(),
         Ok(Err(_)) | Err(_) => Vec::new(),
     };

@@ -6,7 +6,8 @@ use super::stage::{Answer, DOCUMENTS, Stage, get};
 
 const PLAIN: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
 
-/// One request, one scripted answer after its head; what went up and all that came down until `end`.
+/// One request, one scripted answer after its head; what went up and all that came down until
+/// `end`.
 async fn once(
     caller: &mut Peer,
     upstream: &mut Listener,
