@@ -99,17 +99,27 @@ impl Dev {
     pub fn start_with(options: DevOptions) -> Self {
         let folder = TempDir::new().unwrap_or_else(|error| panic!("no folder: {error}"));
         let program = options.program.unwrap_or_else(|| program("penstock"));
-        let mut command = Command::new(&program);
-        command.arg("dev").arg("--state").arg(folder.path().join("state"));
-        command.args(["--listen", "127.0.0.1:0", "--json"]);
+        let mut flags = vec!["--listen".into(), "127.0.0.1:0".into(), "--json".into()];
         for (index, text) in options.documents.iter().enumerate() {
             let file = folder.path().join(format!("documents-{index}.yaml"));
             write(&file, text);
-            command.arg("--apply").arg(file);
+            flags.extend(["--apply".into(), file.into_os_string()]);
         }
-        command.args(options.arguments).envs(options.environment);
-        let process = Process::spawn(command, &folder.path().join("stderr.log"));
-        let line = process.json_line();
+        flags.extend(options.arguments.into_iter().map(Into::into));
+        // Between the choice of a port and its use another test may take it: then once more.
+        let start = |name: &str| {
+            let mut command = Command::new(&program);
+            command.arg("dev").arg("--state").arg(folder.path().join(name)).args(&flags);
+            command.envs(options.environment.iter().map(|(key, value)| (key, value)));
+            Process::spawn(command, &folder.path().join("stderr.log"))
+        };
+        let mut process = start("state");
+        let mut line = process.try_json_line();
+        if line.is_none() && process.stderr().contains("in use") {
+            process = start("state-2");
+            line = process.try_json_line();
+        }
+        let line = line.unwrap_or_else(|| panic!("dev did not start: {}", process.stderr()));
         let ready = serde_json::from_value(line.clone())
             .unwrap_or_else(|error| panic!("not what dev promises to print: {error}: {line}"));
         Self { process, ready, program, folder }

@@ -93,13 +93,21 @@ impl Process {
     #[must_use]
     #[track_caller]
     pub fn json_line(&self) -> Value {
+        self.try_json_line().unwrap_or_else(|| {
+            panic!("{} printed no line of JSON; on standard error: {}", self.name, self.stderr())
+        })
+    }
+
+    /// The same, if it comes.
+    #[must_use]
+    pub fn try_json_line(&self) -> Option<Value> {
         let deadline = Instant::now() + PATIENCE;
         while let Some(line) = self.line(deadline.saturating_duration_since(Instant::now())) {
             if let Ok(value @ Value::Object(_)) = serde_json::from_str(&line) {
-                return value;
+                return Some(value);
             }
         }
-        panic!("{} printed no line of JSON; on standard error: {}", self.name, self.stderr())
+        None
     }
 
     /// What it wrote to standard error so far.
