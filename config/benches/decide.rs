@@ -43,6 +43,7 @@ fn connection(index: usize) -> Connection {
             port: 8000,
             base_path: String::new(),
         }],
+        tls: None,
         credential: None,
         limits: ConnectionLimits { decision_bytes_max: 1, body_bytes_max: 1, stream_ms_max: 1 },
         table: Vec::new(),

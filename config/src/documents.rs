@@ -8,6 +8,7 @@ mod rule;
 mod set;
 #[cfg(test)]
 mod tests;
+mod upstream_tls;
 
 use std::collections::BTreeMap;
 
@@ -129,8 +130,8 @@ pub struct ConnectionLimits {
     pub stream_ms_max: u64,
 }
 
-/// Where a connection's server listens: `http://host:port/base`. TLS upstreams come later and are
-/// refused for now.
+/// Where a connection's server listens: `http://host:port/base`, or `https://` where the connection
+/// has [`Connection::tls`].
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Endpoint {
@@ -140,6 +141,32 @@ pub struct Endpoint {
     pub port: u16,
     /// Base path without a trailing slash; empty for none.
     pub base_path: String,
+}
+
+/// How the servers of a connection with `https://` endpoints are verified and what they are shown.
+/// There is no way to leave verification out.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct UpstreamTls {
+    /// `ca`: PEM, the authorities that may vouch for the servers, 1 to 64 certificates that
+    /// [`crate::certificates::authorities`] reads; the node's own list of them when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<String>,
+    /// `server_name`: the DNS name (lower case) or IP address that certificates must be issued for;
+    /// each endpoint's own host when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_name: Option<String>,
+    /// `client_certificate`: what the gateway shows to the servers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_certificate: Option<ClientCertificate>,
+}
+
+/// `client_certificate` of a connection's `tls`.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClientCertificate {
+    /// Name of the secret, which holds what [`crate::certificates::client_certificate`] reads.
+    pub secret: String,
 }
 
 /// One row that an operator's own table adds to a connection's catalogue.
@@ -172,6 +199,9 @@ pub struct Connection {
     pub version: Option<String>,
     /// At least one.
     pub endpoints: Vec<Endpoint>,
+    /// TLS: present exactly where the endpoints are `https://` ones, all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<UpstreamTls>,
     /// The model's own credential, if it wants one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential: Option<Credential>,
@@ -180,6 +210,31 @@ pub struct Connection {
     /// The operator's own rows (document key `table`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub table: Vec<OperatorRow>,
+}
+
+impl Connection {
+    /// Names of the secrets that its requests need, each once or more.
+    pub fn secrets(&self) -> impl Iterator<Item = &str> {
+        let credential = self.credential.iter().map(|credential| credential.secret.as_str());
+        credential.chain(self.client_certificate_secret())
+    }
+
+    /// Name of the secret that holds its client certificate.
+    pub fn client_certificate_secret(&self) -> Option<&str> {
+        self.tls.as_ref()?.client_certificate.as_ref().map(|one| one.secret.as_str())
+    }
+
+    /// Its endpoints as a document has them, ports included.
+    pub fn endpoint_urls(&self) -> impl Iterator<Item = String> {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        self.endpoints.iter().map(move |Endpoint { host, port, base_path }| {
+            if host.contains(':') {
+                format!("{scheme}://[{host}]:{port}{base_path}")
+            } else {
+                format!("{scheme}://{host}:{port}{base_path}")
+            }
+        })
+    }
 }
 
 /// What a rule says.

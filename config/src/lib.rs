@@ -1,9 +1,10 @@
 //! The contract that both planes agree on. In: text of documents and settings, requests as facts.
 //! Out: typed documents, a compiled policy, decisions, signed snapshots, diagnostics. Never: I/O
-//! beyond the bytes it is handed, a clock, a lock, or a secret's value.
+//! beyond the bytes it is handed, a clock, a lock, or a secret's value kept.
 
 mod address;
 pub mod catalogue;
+pub mod certificates;
 pub mod decision;
 pub mod diagnostics;
 pub mod documents;

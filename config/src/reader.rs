@@ -20,12 +20,14 @@ pub(crate) struct Keys {
     pub(crate) later: &'static [&'static str],
     /// Old names and what they are called now.
     pub(crate) renamed: &'static [(&'static str, &'static str)],
+    /// Parts of names that people try, and why no such key is there.
+    pub(crate) absent: &'static [(&'static str, &'static str)],
 }
 
 impl Keys {
     /// Keys that are all read and never had another name.
     pub(crate) const fn known(known: &'static [&'static str]) -> Self {
-        Self { known, later: &[], renamed: &[] }
+        Self { known, later: &[], renamed: &[], absent: &[] }
     }
 }
 
@@ -69,9 +71,14 @@ impl<'a> Reader<'a> {
 
     /// Text that may be empty, of at most [`TEXT_CHARACTERS_MAX`] characters.
     pub(crate) fn text_or_empty(self) -> Option<&'a str> {
+        self.text_within(TEXT_CHARACTERS_MAX)
+    }
+
+    /// Text that may be empty, of at most so many characters.
+    pub(crate) fn text_within(self, characters_max: usize) -> Option<&'a str> {
         match self.node.resolved() {
-            Some(Resolved::Text(text)) if text.chars().count() > TEXT_CHARACTERS_MAX => {
-                self.problem(format!("longer than {TEXT_CHARACTERS_MAX} characters"), "")
+            Some(Resolved::Text(text)) if text.chars().count() > characters_max => {
+                self.problem(format!("longer than {characters_max} characters"), "")
             }
             Some(Resolved::Text(text)) => Some(text),
             Some(Resolved::Bool(_) | Resolved::Integer(_) | Resolved::Float) => {
@@ -198,6 +205,8 @@ impl<'a> Fields<'a> {
                 (format!("`{key}` has another name now"), format!("write `{new}`"))
             } else if keys.later.contains(&key) {
                 (format!("`{key}` is not in this version"), "remove it".to_owned())
+            } else if let Some((_, why)) = keys.absent.iter().find(|(part, _)| key.contains(part)) {
+                (format!("unknown key {}", quoted(key)), (*why).to_owned())
             } else {
                 let known = keys.known.iter().copied();
                 (format!("unknown key {}", quoted(key)), hint_among(key, "known keys", known))
@@ -278,7 +287,7 @@ mod tests {
     use super::*;
     use crate::yaml;
 
-    const KEYS: Keys = Keys { known: &["new_name"], later: &[], renamed: &[("old", "new_name")] };
+    const KEYS: Keys = Keys { renamed: &[("old", "new_name")], ..Keys::known(&["new_name"]) };
 
     #[test]
     fn a_renamed_key_names_its_successor() {

@@ -5,6 +5,7 @@ mod controlplane;
 mod dataplane;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod values;
 
 use std::net::SocketAddr;
@@ -34,8 +35,49 @@ pub struct DataplaneSettings {
     /// `snapshot_staleness_ms_max`: without a confirmation for this long all is refused;
     /// 86,400,000 by default.
     pub snapshot_staleness_ms_max: u64,
+    /// `tls`: what callers meet; without it they connect in clear text.
+    pub tls: Option<DataplaneTls>,
+    /// `upstream_ca_file`: PEM, the authorities of model servers whose connection names none; the
+    /// system's without it.
+    pub upstream_ca_file: Option<PathBuf>,
     /// `limits`.
     pub limits: DataplaneLimits,
+}
+
+/// `tls` of the data plane.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct DataplaneTls {
+    /// `certificates`: 1 to 64, chosen by the name that a client asks for (SNI); the first one
+    /// where it asks for none or for another.
+    pub certificates: Vec<CertificateFiles>,
+    /// `client_certificates` and `client_ca_file`.
+    pub client_certificates: ClientCertificates,
+}
+
+/// One certificate of the data plane.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct CertificateFiles {
+    /// `chain_file`: PEM, the server's certificate first.
+    pub chain_file: PathBuf,
+    /// `key_file`: PEM, its private key.
+    pub key_file: PathBuf,
+}
+
+/// Whether clients show certificates, and the PEM file of the authorities that issue them.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum ClientCertificates {
+    /// `none` (default): nobody is asked.
+    None,
+    /// `optional`: one that is shown must hold.
+    Optional {
+        /// `client_ca_file`.
+        ca_file: PathBuf,
+    },
+    /// `required`: who shows none that holds does not get past the handshake.
+    Required {
+        /// `client_ca_file`.
+        ca_file: PathBuf,
+    },
 }
 
 /// `limits` of the data plane.
@@ -47,6 +89,9 @@ pub struct DataplaneLimits {
     pub header_count_max: usize,
     /// `target_bytes_max`: 8,192 by default.
     pub target_bytes_max: usize,
+    /// `tls_handshake_ms_max`: a whole TLS handshake, with a client or with an upstream; 10,000
+    /// by default.
+    pub tls_handshake_ms_max: u64,
     /// `head_ms_max`: from the first byte to the end of the head; 10,000 by default.
     pub head_ms_max: u64,
     /// `keep_alive_ms_max`: idle between two requests; 75,000 by default.
@@ -61,14 +106,31 @@ pub struct DataplaneLimits {
     pub first_byte_ms_max: u64,
     /// `stream_gap_ms_max`: between two reads of an upstream's body; 300,000 by default.
     pub stream_gap_ms_max: u64,
+    /// `stream_comment_ms`: after so long without a byte of the upstream, a caller that reads
+    /// server-sent events gets a comment; 0 for never; 15,000 by default.
+    pub stream_comment_ms: u64,
     /// `connections_per_core_max`: 16,384 by default.
     pub connections_per_core_max: usize,
+    /// `connections_per_address_max`: open connections of one address (IPv6: of one /64), a core;
+    /// 4,096 by default, since a proxy in front is one address.
+    pub connections_per_address_max: usize,
     /// `requests_per_connection_max`: 10,000 by default.
     pub requests_per_connection_max: u64,
     /// `buffer_bytes_per_core_max`: 268,435,456 by default.
     pub buffer_bytes_per_core_max: usize,
     /// `upstream_idle_per_endpoint_max`: kept connections a core and endpoint; 64 by default.
     pub upstream_idle_per_endpoint_max: usize,
+    /// `upstream_requests_per_endpoint_max`: requests that run on one endpoint, a core; 1,024 by
+    /// default.
+    pub upstream_requests_per_endpoint_max: u32,
+    /// `upstream_queue_max`: requests that wait for an endpoint of one connection, a core; 1,024
+    /// by default; 0 lets none wait.
+    pub upstream_queue_max: usize,
+    /// `upstream_queue_ms_max`: how long one waits; 5,000 by default.
+    pub upstream_queue_ms_max: u64,
+    /// `upstream_probe_ms`: an endpoint that is left alone, or was not heard from for so long, is
+    /// probed; 0 for never; 10,000 by default.
+    pub upstream_probe_ms: u64,
     /// `drain_ms_max`: after SIGTERM, until streams are cut; 600,000 by default.
     pub drain_ms_max: u64,
 }
@@ -101,6 +163,10 @@ pub struct ControlplaneSettings {
     pub snapshot_lifetime_ms: u64,
     /// `jwks_refresh_ms`: 300,000 by default.
     pub jwks_refresh_ms: u64,
+    /// `issuer_private_addresses`: `allow` lets issuers' keys come from private networks and this
+    /// machine, over https; `refuse` by default. Link-local addresses and those of metadata
+    /// services are refused in any case.
+    pub issuer_private_addresses: bool,
 }
 
 /// Certificate chain and private key, PEM.

@@ -1,7 +1,11 @@
-//! Every file of `examples/` is read, and says what its comments promise.
+//! Every file of `examples/` is read, and says what its comments promise. The proxies' files are
+//! also run, by the journeys.
 
+use penstock_config::certificates::authorities;
 use penstock_config::documents::{Document, Placed, Source, check_references, parse, to_yaml};
-use penstock_config::settings::{ControlplaneSettings, DataplaneLimits, DataplaneSettings};
+use penstock_config::settings::{
+    ClientCertificates, ControlplaneSettings, DataplaneLimits, DataplaneSettings,
+};
 
 fn source(name: &str) -> Source {
     let path = format!("{}/examples/{name}", env!("CARGO_MANIFEST_DIR"));
@@ -54,6 +58,17 @@ fn the_team_on_vllm_has_two_issuers() {
 }
 
 #[test]
+fn the_connection_with_a_private_authority_pins_one_and_shows_a_certificate() {
+    let set = documents("private-authority.yaml");
+    let Some(Document::Connection(connection)) = set.first() else { panic!("no connection") };
+    let tls = connection.tls.clone().expect("tls");
+    assert_eq!(authorities(&tls.ca.expect("an authority")).map(|all| all.len()), Ok(1));
+    assert_eq!(tls.server_name.as_deref(), Some("models.example.com"));
+    let secrets: Vec<&str> = connection.secrets().collect();
+    assert_eq!(secrets, ["vllm-key", "gateway-certificate"]);
+}
+
+#[test]
 fn the_generic_table_has_three_rows() {
     let set = documents("generic-table.yaml");
     let rows: usize = set
@@ -77,6 +92,21 @@ fn the_data_planes_example_shows_the_defaults() {
 }
 
 #[test]
+fn what_the_data_planes_example_says_of_tls_is_read_once_it_is_no_comment() {
+    let Source { name, text } = source("dataplane.yaml");
+    let is_setting = |line: &str| {
+        ["# tls:", "#   ", "# upstream_ca_file:"].iter().any(|start| line.starts_with(start))
+    };
+    let lines = text.lines().map(|line| if is_setting(line) { &line[2..] } else { line });
+    let text = lines.collect::<Vec<_>>().join("\n");
+    let shown = DataplaneSettings::parse(&Source { name, text }).expect("settings");
+    let ca_file = "/etc/penstock/clients.pem".into();
+    let tls = shown.tls.expect("tls");
+    assert_eq!(tls.client_certificates, ClientCertificates::Required { ca_file });
+    assert_eq!(shown.upstream_ca_file, Some("/etc/penstock/models.pem".into()));
+}
+
+#[test]
 fn the_control_planes_example_is_read() {
     let shown = ControlplaneSettings::parse(&source("controlplane.yaml")).expect("settings");
     assert!(shown.tls.is_some());
@@ -86,13 +116,42 @@ fn the_control_planes_example_is_read() {
 
 #[test]
 fn every_example_document_is_written_back_to_an_equal_one() {
-    for name in ["quickstart.yaml", "first-run.yaml", "vllm-team.yaml", "generic-table.yaml"] {
+    for name in [
+        "quickstart.yaml",
+        "first-run.yaml",
+        "vllm-team.yaml",
+        "generic-table.yaml",
+        "private-authority.yaml",
+    ] {
         let set = documents(name);
         let text: Vec<String> = set.iter().map(to_yaml).collect();
         let again = parse(&[Source { name: "-".into(), text: text.join("---\n") }]);
         let again = again.map(|placed| placed.into_iter().map(|one| one.document).collect());
         assert_eq!(again, Ok(set), "{name}");
     }
+}
+
+/// What a proxy's example says behind a word, in milliseconds; each place says the same.
+#[track_caller]
+fn seconds_as_ms(text: &str, word: &str) -> u64 {
+    let said: Vec<&str> = text.lines().filter_map(|line| line.trim().strip_prefix(word)).collect();
+    let value = |line: &&str| line.split(['s', ';']).next().unwrap_or("").trim().parse::<u64>();
+    let values: Vec<u64> = said.iter().map(value).collect::<Result<_, _>>().expect("seconds");
+    assert!(!values.is_empty() && values.iter().all(|value| *value == values[0]), "{word}");
+    values[0] * 1000
+}
+
+#[test]
+fn the_recommended_proxies_are_more_patient_than_the_gateway() {
+    let limits = DataplaneLimits::default();
+    let silence = limits.first_byte_ms_max.max(limits.stream_gap_ms_max);
+    let [nginx, haproxy] = ["nginx.conf", "haproxy.cfg"].map(|name| source(name).text);
+    assert!(seconds_as_ms(&nginx, "proxy_read_timeout ") > silence);
+    assert!(seconds_as_ms(&haproxy, "timeout client ") > silence);
+    assert!(seconds_as_ms(&haproxy, "timeout server ") > silence);
+    assert!(seconds_as_ms(&haproxy, "timeout http-request ") > limits.head_ms_max);
+    let front = nginx.split("# Behind").next().expect("the first half");
+    assert!(seconds_as_ms(front, "keepalive_timeout ") < limits.keep_alive_ms_max);
 }
 
 #[test]
@@ -108,6 +167,9 @@ fn no_example_is_left_out_of_these_tests() {
         "dataplane.yaml",
         "first-run.yaml",
         "generic-table.yaml",
+        "haproxy.cfg",
+        "nginx.conf",
+        "private-authority.yaml",
         "quickstart.yaml",
         "vllm-team.yaml",
     ];

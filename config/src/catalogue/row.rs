@@ -63,6 +63,15 @@ pub(super) enum Place {
 }
 
 impl Row {
+    /// Whether `GET` on it only says how the server does, for anybody and at any time.
+    pub(super) fn is_health(&self) -> bool {
+        self.methods.iter().any(|method| method == "GET")
+            && self.line.conditions.is_empty()
+            && self.line.risk == Risk::None
+            && self.line.operations.iter().all(|operation| operation.name() == "health")
+            && self.additions.is_empty()
+    }
+
     /// Checks and combines the parts of a row.
     pub(super) fn new(
         methods: Vec<String>,

@@ -60,6 +60,8 @@ pub(super) struct Index {
     literals: HashMap<String, Vec<Entry>>,
     /// The most specific first.
     templates: Vec<(Template, Vec<Entry>)>,
+    /// The first path that only says how the server does.
+    health: Option<String>,
 }
 
 /// A method and the index of its group.
@@ -109,6 +111,12 @@ impl Table {
         self.server.knows_path(path) || self.operator.knows_path(path)
     }
 
+    /// A path to probe the server by: `GET` on it is `health` and nothing else, without risk and
+    /// under no condition. The server's own one first.
+    pub fn health_path(&self) -> Option<&str> {
+        self.server.health.as_deref().or(self.operator.health.as_deref())
+    }
+
     fn group(&self, method: &str, path: &str) -> Option<&Group> {
         if let Some(group) = self.server.literal(method, path) {
             return Some(group);
@@ -152,7 +160,10 @@ impl Index {
     }
 
     fn add(&mut self, row: &Row) -> Result<(), String> {
-        let Self { groups, literals, templates } = self;
+        if self.health.is_none() && row.is_health() {
+            self.health = row.template.literal();
+        }
+        let Self { groups, literals, templates, .. } = self;
         let entries = match row.template.literal() {
             Some(path) => literals.entry(path).or_default(),
             None => {

@@ -4,15 +4,25 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::{
     Connection, ConnectionLimits, Credential, CredentialScheme, Endpoint, OperatorRow, Protocol,
+    upstream_tls,
 };
 use crate::address::Address;
 use crate::catalogue::Risk;
 use crate::reader::{Fields, Keys, Reader};
 
 pub(super) const KEYS: Keys = Keys {
-    known: &["kind", "name", "protocol", "version", "endpoints", "credential", "limits", "table"],
     later: &["mask", "recording"],
-    renamed: &[],
+    ..Keys::known(&[
+        "kind",
+        "name",
+        "protocol",
+        "version",
+        "endpoints",
+        "tls",
+        "credential",
+        "limits",
+        "table",
+    ])
 };
 
 const CREDENTIAL_KEYS: Keys = Keys::known(&["secret", "scheme", "header"]);
@@ -93,6 +103,7 @@ const RESERVED_HEADERS: &[&str] = &[
 
 const ENDPOINTS_MAX: usize = 64;
 const HTTP_PORT: u16 = 80;
+const HTTPS_PORT: u16 = 443;
 const DECISION_BYTES_MAX: u64 = 8 << 20;
 const BODY_BYTES_MAX: u64 = 1 << 30;
 const STREAM_MS_MAX: u64 = 3_600_000;
@@ -101,6 +112,11 @@ pub(super) fn read(name: Option<String>, fields: Fields<'_>) -> Option<Connectio
     let protocol = fields.required("protocol", |value| value.choice(PROTOCOLS, PROTOCOLS_LATER));
     let version = fields.optional("version", Reader::string);
     let endpoints = fields.required("endpoints", endpoints);
+    let tls = match &endpoints {
+        Some((secure, endpoints)) => upstream_tls::read(fields, *secure, endpoints),
+        // What is wrong with `tls` alone is said all the same.
+        None => upstream_tls::read(fields, true, &[]),
+    };
     let credential = fields.optional("credential", credential);
     let limits = fields.or("limits", default_limits(), limits);
     let table = if protocol == Some(Protocol::Generic) {
@@ -112,31 +128,42 @@ pub(super) fn read(name: Option<String>, fields: Fields<'_>) -> Option<Connectio
         name: name?,
         protocol: protocol?,
         version: version?,
-        endpoints: endpoints?,
+        endpoints: endpoints?.1,
+        tls: tls?,
         credential: credential?,
         limits: limits?,
         table: table?,
     })
 }
 
-fn endpoints(value: Reader<'_>) -> Option<Vec<Endpoint>> {
-    let list = value.list(1, endpoint)?;
+/// The endpoints, and whether they are `https://` ones: all of them or none.
+fn endpoints(value: Reader<'_>) -> Option<(bool, Vec<Endpoint>)> {
+    let read = value.list(1, |item| Some((item, endpoint(item)?)))?;
+    let secure = read.first().is_some_and(|(_, (secure, _))| *secure);
+    if let Some((other, _)) = read.iter().find(|(_, (other, _))| *other != secure) {
+        return other.problem(
+            "`http://` and `https://` endpoints in one connection",
+            "a request is sent to either, and must not be in clear text by chance: make two \
+             connections",
+        );
+    }
+    let list: Vec<Endpoint> = read.into_iter().map(|(_, (_, endpoint))| endpoint).collect();
     if list.len() > ENDPOINTS_MAX {
         return value.problem(format!("more than {ENDPOINTS_MAX} endpoints"), "");
     }
     let twice =
         list.iter().enumerate().any(|(index, item)| list.iter().take(index).any(|i| i == item));
-    if twice { value.problem("an endpoint stands twice", "remove one") } else { Some(list) }
+    if twice {
+        return value.problem("an endpoint stands twice", "remove one");
+    }
+    Some((secure, list))
 }
 
-fn endpoint(value: Reader<'_>) -> Option<Endpoint> {
+fn endpoint(value: Reader<'_>) -> Option<(bool, Endpoint)> {
     let address = match Address::parse(value.text()?) {
         Ok(address) => address,
         Err(reason) => return value.problem("not an address", reason),
     };
-    if address.secure {
-        return value.problem("TLS to upstreams is not in this version", "write `http://`");
-    }
     if address.query.is_some() {
         return value.problem("an endpoint with a query", "remove `?` and what follows");
     }
@@ -149,11 +176,13 @@ fn endpoint(value: Reader<'_>) -> Option<Endpoint> {
             "name an address of a model server",
         );
     }
-    Some(Endpoint {
+    let default = if address.secure { HTTPS_PORT } else { HTTP_PORT };
+    let endpoint = Endpoint {
         host: address.host.to_owned(),
-        port: address.port.unwrap_or(HTTP_PORT),
+        port: address.port.unwrap_or(default),
         base_path: address.path.trim_end_matches('/').to_owned(),
-    })
+    };
+    Some((address.secure, endpoint))
 }
 
 /// Addresses of 169.254.0.0/16 (RFC 3927) and fe80::/10 (RFC 4291 section 2.5.6), however they are

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::{Connection, Document, Endpoint, Issuer, OperatorRow, Role, Rule, Subject};
+use super::{Connection, Document, Issuer, OperatorRow, Role, Rule, Subject, UpstreamTls};
 use crate::yaml::is_plain_text;
 
 pub(super) fn document(document: &Document) -> String {
@@ -64,7 +64,10 @@ impl Lines {
         if let Some(version) = &connection.version {
             self.key("version", text(version));
         }
-        self.block("endpoints", connection.endpoints.iter().map(|endpoint| text(&url(endpoint))));
+        self.block("endpoints", connection.endpoint_urls().map(|url| text(&url)));
+        if let Some(tls) = connection.tls.as_ref().filter(|tls| **tls != UpstreamTls::default()) {
+            self.tls(tls);
+        }
         if let Some(credential) = &connection.credential {
             let members = [
                 ("secret", text(&credential.secret)),
@@ -82,6 +85,22 @@ impl Lines {
         self.key("limits", flow(members.map(Some)));
         if !connection.table.is_empty() {
             self.block("table", connection.table.iter().map(row));
+        }
+    }
+
+    fn tls(&mut self, tls: &UpstreamTls) {
+        self.line("tls:");
+        if let Some(ca) = &tls.ca {
+            // Certificates alone, each line of them text that a literal block holds as it is.
+            self.line("  ca: |");
+            ca.lines().for_each(|line| self.line(&format!("    {line}")));
+        }
+        if let Some(server_name) = &tls.server_name {
+            self.key("  server_name", text(server_name));
+        }
+        if let Some(certificate) = &tls.client_certificate {
+            let members = [Some(("secret", text(&certificate.secret)))];
+            self.key("  client_certificate", flow(members));
         }
     }
 
@@ -132,15 +151,6 @@ fn row(row: &OperatorRow) -> String {
         Some(("risk", word(&row.risk))),
         row.model.as_ref().map(|model| ("model", text(model))),
     ])
-}
-
-fn url(endpoint: &Endpoint) -> String {
-    let Endpoint { host, port, base_path } = endpoint;
-    if host.contains(':') {
-        format!("http://[{host}]:{port}{base_path}")
-    } else {
-        format!("http://{host}:{port}{base_path}")
-    }
 }
 
 fn flow<const N: usize>(members: [Option<(&str, String)>; N]) -> String {

@@ -9,9 +9,17 @@ use crate::glob::Glob;
 use crate::reader::{Fields, Keys, Reader};
 
 pub(super) const RULE_KEYS: Keys = Keys {
-    known: &["kind", "name", "effect", "subjects", "except", "connections", "operations", "models"],
     later: &["approval"],
-    renamed: &[],
+    ..Keys::known(&[
+        "kind",
+        "name",
+        "effect",
+        "subjects",
+        "except",
+        "connections",
+        "operations",
+        "models",
+    ])
 };
 
 pub(super) const ROLE_KEYS: Keys = Keys::known(&["kind", "name", "role", "subjects"]);

@@ -2,8 +2,17 @@ mod accepted;
 mod references;
 mod refused;
 mod round_trip;
+mod upstream_tls;
 
 use super::*;
+
+/// A new authority's certificate, PEM as documents keep it.
+fn authority(name: &(impl AsRef<str> + ?Sized)) -> String {
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let parameters = rcgen::CertificateParams::new([name.as_ref().to_owned()]).expect("a name");
+    let certificate = parameters.self_signed(&key).expect("a certificate");
+    crate::certificates::to_pem(&[certificate.der().clone()])
+}
 
 /// A source named `a.yaml`.
 fn source(text: &str) -> Source {

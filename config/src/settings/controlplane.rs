@@ -20,6 +20,7 @@ const KEYS: Keys = Keys::known(&[
     "tls",
     "snapshot_lifetime_ms",
     "jwks_refresh_ms",
+    "issuer_private_addresses",
 ]);
 
 const TLS_KEYS: Keys = Keys::known(&["certificate_file", "key_file"]);
@@ -43,6 +44,9 @@ pub(super) fn read(value: Reader<'_>) -> Option<ControlplaneSettings> {
     let lifetime = fields
         .or("snapshot_lifetime_ms", SNAPSHOT_LIFETIME_MS, |value| value.integer(1..=90 * DAY_MS));
     let refresh = fields.or("jwks_refresh_ms", JWKS_REFRESH_MS, |value| value.integer(1..=DAY_MS));
+    let private = fields.or("issuer_private_addresses", false, |value| {
+        value.choice(&[("refuse", false), ("allow", true)], &[])
+    });
     check_reach(fields, api, nodes_listen);
     check_apart(fields, ("listen", api), ("nodes_listen", nodes_listen));
     check_keys_apart(fields, &[&snapshot_key_file, &next_file.clone().flatten()]);
@@ -58,6 +62,7 @@ pub(super) fn read(value: Reader<'_>) -> Option<ControlplaneSettings> {
         tls: tls?,
         snapshot_lifetime_ms: lifetime?,
         jwks_refresh_ms: refresh?,
+        issuer_private_addresses: private?,
     })
 }
 

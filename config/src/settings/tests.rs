@@ -1,3 +1,5 @@
+mod tls;
+
 use super::*;
 
 const DATAPLANE: &str = "listen: 127.0.0.1:8080\nstate_dir: state\n";
@@ -18,6 +20,10 @@ fn dataplane(text: &str) -> Vec<String> {
     lines(DataplaneSettings::parse(&source(text)))
 }
 
+fn files(chain: &str, key: &str) -> CertificateFiles {
+    CertificateFiles { chain_file: chain.into(), key_file: key.into() }
+}
+
 /// Problems of control-plane settings.
 fn controlplane(text: &str) -> Vec<String> {
     lines(ControlplaneSettings::parse(&source(text)))
@@ -35,10 +41,13 @@ fn the_data_plane_has_the_documented_defaults() {
         cores: 0,
         hosts: Vec::new(),
         snapshot_staleness_ms_max: 86_400_000,
+        tls: None,
+        upstream_ca_file: None,
         limits: DataplaneLimits {
             head_bytes_max: 16_384,
             header_count_max: 100,
             target_bytes_max: 8_192,
+            tls_handshake_ms_max: 10_000,
             head_ms_max: 10_000,
             keep_alive_ms_max: 75_000,
             body_gap_ms_max: 30_000,
@@ -46,10 +55,16 @@ fn the_data_plane_has_the_documented_defaults() {
             connect_ms_max: 2_000,
             first_byte_ms_max: 120_000,
             stream_gap_ms_max: 300_000,
+            stream_comment_ms: 15_000,
             connections_per_core_max: 16_384,
+            connections_per_address_max: 4_096,
             requests_per_connection_max: 10_000,
             buffer_bytes_per_core_max: 268_435_456,
             upstream_idle_per_endpoint_max: 64,
+            upstream_requests_per_endpoint_max: 1_024,
+            upstream_queue_max: 1_024,
+            upstream_queue_ms_max: 5_000,
+            upstream_probe_ms: 10_000,
             drain_ms_max: 600_000,
         },
     };
@@ -71,6 +86,7 @@ fn the_control_plane_has_the_documented_defaults() {
         tls: None,
         snapshot_lifetime_ms: 604_800_000,
         jwks_refresh_ms: 300_000,
+        issuer_private_addresses: false,
     };
     assert_eq!(settings, expected);
 }
@@ -80,13 +96,19 @@ fn every_key_of_the_data_plane_is_read() {
     let text = "listen: \"[::1]:1\"\noperations_listen: 127.0.0.1:2\nstate_dir: ../a b\n\
                 join_file: j\naccess_log: /var/log/a\ncores: 3\n\
                 hosts: [Gw.Example.com:8443, \"[::1]\"]\n\
-                snapshot_staleness_ms_max: 4\nlimits:\n  head_bytes_max: 1001\n  \
+                snapshot_staleness_ms_max: 4\nupstream_ca_file: roots.pem\n\
+                tls:\n  certificates:\n  - {chain_file: a.pem, key_file: a.key}\n  \
+                - {chain_file: b.pem, key_file: b.key}\n  \
+                client_certificates: required\n  client_ca_file: clients.pem\n\
+                limits:\n  tls_handshake_ms_max: 1000\n  head_bytes_max: 1001\n  \
                 header_count_max: 102\n  target_bytes_max: 1003\n  head_ms_max: 1004\n  \
                 keep_alive_ms_max: 1005\n  body_gap_ms_max: 1006\n  send_stall_ms_max: 1007\n  \
                 connect_ms_max: 1008\n  first_byte_ms_max: 1009\n  stream_gap_ms_max: 1010\n  \
                 connections_per_core_max: 1011\n  requests_per_connection_max: 1012\n  \
                 buffer_bytes_per_core_max: 2000013\n  upstream_idle_per_endpoint_max: 0\n  \
-                drain_ms_max: 1015\n";
+                drain_ms_max: 1015\n  stream_comment_ms: 0\n  \
+                connections_per_address_max: 1016\n  upstream_requests_per_endpoint_max: 1017\n  \
+                upstream_queue_max: 0\n  upstream_queue_ms_max: 1019\n  upstream_probe_ms: 0\n";
     let expected = DataplaneSettings {
         listen: "[::1]:1".parse().expect("an address"),
         operations_listen: ([127, 0, 0, 1], 2).into(),
@@ -96,10 +118,16 @@ fn every_key_of_the_data_plane_is_read() {
         cores: 3,
         hosts: vec!["gw.example.com:8443".into(), "[::1]".into()],
         snapshot_staleness_ms_max: 4,
+        tls: Some(DataplaneTls {
+            certificates: vec![files("a.pem", "a.key"), files("b.pem", "b.key")],
+            client_certificates: ClientCertificates::Required { ca_file: "clients.pem".into() },
+        }),
+        upstream_ca_file: Some("roots.pem".into()),
         limits: DataplaneLimits {
             head_bytes_max: 1001,
             header_count_max: 102,
             target_bytes_max: 1003,
+            tls_handshake_ms_max: 1000,
             head_ms_max: 1004,
             keep_alive_ms_max: 1005,
             body_gap_ms_max: 1006,
@@ -107,10 +135,16 @@ fn every_key_of_the_data_plane_is_read() {
             connect_ms_max: 1008,
             first_byte_ms_max: 1009,
             stream_gap_ms_max: 1010,
+            stream_comment_ms: 0,
             connections_per_core_max: 1011,
+            connections_per_address_max: 1016,
             requests_per_connection_max: 1012,
             buffer_bytes_per_core_max: 2_000_013,
             upstream_idle_per_endpoint_max: 0,
+            upstream_requests_per_endpoint_max: 1_017,
+            upstream_queue_max: 0,
+            upstream_queue_ms_max: 1_019,
+            upstream_probe_ms: 0,
             drain_ms_max: 1015,
         },
     };
@@ -123,7 +157,7 @@ fn every_key_of_the_control_plane_is_read() {
                 state_dir: s\nsnapshot_key_file: a\nsnapshot_key_next_file: b\n\
                 encryption_key_file: c\nfirst_run_file: d\n\
                 tls: {certificate_file: e, key_file: f}\nsnapshot_lifetime_ms: 5\n\
-                jwks_refresh_ms: 6\n";
+                jwks_refresh_ms: 6\nissuer_private_addresses: allow\n";
     let expected = ControlplaneSettings {
         listen: ([0, 0, 0, 0], 1).into(),
         nodes_listen: ([0, 0, 0, 0], 2).into(),
@@ -136,6 +170,7 @@ fn every_key_of_the_control_plane_is_read() {
         tls: Some(TlsFiles { certificate_file: "e".into(), key_file: "f".into() }),
         snapshot_lifetime_ms: 5,
         jwks_refresh_ms: 6,
+        issuer_private_addresses: true,
     };
     assert_eq!(ControlplaneSettings::parse(&source(text)), Ok(expected));
 }
@@ -241,6 +276,7 @@ fn no_time_or_size_is_zero_or_beyond_reason() {
         "head_bytes_max",
         "header_count_max",
         "target_bytes_max",
+        "tls_handshake_ms_max",
         "head_ms_max",
         "keep_alive_ms_max",
         "body_gap_ms_max",
@@ -249,8 +285,11 @@ fn no_time_or_size_is_zero_or_beyond_reason() {
         "first_byte_ms_max",
         "stream_gap_ms_max",
         "connections_per_core_max",
+        "connections_per_address_max",
         "requests_per_connection_max",
         "buffer_bytes_per_core_max",
+        "upstream_requests_per_endpoint_max",
+        "upstream_queue_ms_max",
         "drain_ms_max",
     ];
     for limit in limits {

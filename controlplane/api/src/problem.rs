@@ -115,6 +115,9 @@ impl From<Refusal> for Problem {
             Refusal::NotFound(_) => (StatusCode::NOT_FOUND, "not_found"),
             Refusal::Full { .. } => (StatusCode::CONFLICT, "full"),
             Refusal::Name => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_name"),
+            Refusal::ClientCertificate { .. } => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "invalid_secret")
+            }
             Refusal::Generation => (StatusCode::CONFLICT, "generation"),
             Refusal::JoinToken => (StatusCode::FORBIDDEN, "join_token"),
             Refusal::Bounds => (StatusCode::UNPROCESSABLE_ENTITY, "out_of_bounds"),

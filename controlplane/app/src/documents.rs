@@ -11,7 +11,7 @@ use crate::draft::Draft;
 use crate::event::{Answer, Apply, ApplyReport, Change, ChangeKind, Outcome, Refusal, Requester};
 use crate::roles::{Action, authorise, roles_of};
 use crate::state::{DOCUMENTS_MAX, DocumentKey, Origin, State, StoredDocument, Version};
-use crate::{keys, surface};
+use crate::{certificates, keys, surface};
 
 type Documents = BTreeMap<DocumentKey, StoredDocument>;
 
@@ -30,7 +30,8 @@ pub(crate) fn apply(state: &State, apply: Apply, now_ms: u64) -> Result<Outcome,
     let kept = next.iter().filter(|(key, _)| !written.contains(key));
     set.extend(kept.map(|(_, stored)| stored.document.clone()));
     let mut warnings = check_references(&set, &apply.sources, &placed).map_err(Refusal::Invalid)?;
-    warnings.extend(missing_secrets(state, &apply, &placed));
+    refuse_any(certificates::unfit_written(state, &apply.sources, &placed))?;
+    warnings.extend(certificates::warnings(state, &apply.sources, &placed, now_ms));
     if next.len() > DOCUMENTS_MAX {
         return Err(Refusal::Full { what: "documents", limit: DOCUMENTS_MAX });
     }
@@ -135,6 +136,7 @@ fn replace(
     authorise_changes(state, by, &differences)?;
     let set: Vec<Document> = next.values().map(|stored| stored.document.clone()).collect();
     check_references(&set, &[], &[]).map_err(Refusal::Invalid)?;
+    refuse_any(certificates::unfit_stored(state, next.values()))?;
     let mut draft = Draft::new(state, now_ms);
     if !differences.is_empty() {
         let new = NewVersion { by, action, summary };
@@ -143,6 +145,10 @@ fn replace(
     }
     let version = draft.state.durable.position.version;
     Ok(draft.finish(Answer::Version(version)))
+}
+
+fn refuse_any(problems: Vec<Diagnostic>) -> Result<(), Refusal> {
+    if problems.is_empty() { Ok(()) } else { Err(Refusal::Invalid(problems)) }
 }
 
 fn expect_version(state: &State, expected: Option<u64>) -> Result<(), Refusal> {
@@ -234,30 +240,6 @@ fn keep_administrator(before: &State, after: &State, by: &Requester) -> Result<(
     };
     let kept = admin(after) && trust(before) == trust(after);
     if admin(before) && !kept { Err(Refusal::LockOut) } else { Ok(()) }
-}
-
-/// A warning for each written connection whose secret has no value yet.
-fn missing_secrets<'a>(
-    state: &'a State,
-    apply: &'a Apply,
-    placed: &'a [Placed],
-) -> impl Iterator<Item = Diagnostic> + 'a {
-    placed.iter().filter_map(|placed| {
-        let Document::Connection(connection) = &placed.document else { return None };
-        let secret = &connection.credential.as_ref()?.secret;
-        if state.durable.secrets.contains_key(secret) {
-            return None;
-        }
-        Some(Diagnostic {
-            file: apply.sources.get(placed.source).map_or_else(String::new, |s| s.name.clone()),
-            line: placed.line,
-            column: 1,
-            message: format!("secret `{secret}` of connection `{}` has no value", connection.name),
-            hint: Some(format!(
-                "until `penstock secret set {secret}`, its requests are answered with 503"
-            )),
-        })
-    })
 }
 
 /// How a version comes about.

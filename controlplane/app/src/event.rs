@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use penstock_config::certificates::CertificateError;
 use penstock_config::diagnostics::Diagnostic;
 use penstock_config::documents::{Document, Source};
 use penstock_config::identity::Identity;
@@ -92,6 +93,8 @@ pub enum Event {
         name: String,
         /// Its value, sealed for the next generation.
         sealed: Sealed,
+        /// What the value lacks to be a client certificate.
+        client_certificate: Result<(), CertificateError>,
     },
     /// Somebody deletes a secret.
     DeleteSecret {
@@ -342,6 +345,17 @@ pub enum Refusal {
     /// Not a name: `[a-z0-9][a-z0-9-]{0,62}`.
     #[error("not a name: lower-case letters, digits and hyphens, at most 63")]
     Name,
+    /// A connection in force shows the secret to its servers as the gateway's certificate.
+    #[error(
+        "connection {connection} shows this secret as its client certificate, and the value is \
+         none: {error}"
+    )]
+    ClientCertificate {
+        /// The connection.
+        connection: String,
+        /// What is wrong with the value.
+        error: CertificateError,
+    },
     /// The secret was sealed for another generation: seal it again.
     #[error("the secret was sealed for another generation")]
     Generation,

@@ -3,6 +3,7 @@
 //! its own, or a secret's value outside of [`vault`].
 
 pub mod acts;
+mod certificates;
 mod documents;
 mod draft;
 pub mod event;
@@ -39,7 +40,9 @@ impl State {
             Event::RollBack { by, version, documents } => {
                 documents::roll_back(self, &by, version, documents, now_ms)
             }
-            Event::SetSecret { by, name, sealed } => secrets::set(self, &by, name, sealed, now_ms),
+            Event::SetSecret { by, name, sealed, client_certificate } => {
+                secrets::set(self, &by, name, sealed, client_certificate, now_ms)
+            }
             Event::DeleteSecret { by, name } => secrets::delete(self, &by, &name, now_ms),
             Event::KeysFetched { issuer, source, keys } => {
                 Ok(keys::fetched(self, &issuer, &source, keys, now_ms))

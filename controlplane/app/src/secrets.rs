@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use penstock_config::certificates::CertificateError;
 use serde_json::{Value, json};
 
 use crate::draft::Draft;
@@ -22,6 +23,14 @@ impl State {
             secrets.filter(|(name, _)| self.connections_with_secret(name).next().is_some());
         needed.map(|(name, stored)| (name.as_str(), &stored.sealed))
     }
+
+    /// A connection in force that shows this secret to its servers as the gateway's certificate.
+    fn connection_showing(&self, secret: &str) -> Option<&str> {
+        let mut connections = self.connections();
+        connections
+            .find(|connection| connection.client_certificate_secret() == Some(secret))
+            .map(|connection| connection.name.as_str())
+    }
 }
 
 /// Keeps a sealed value under a name.
@@ -30,6 +39,7 @@ pub(crate) fn set(
     by: &Requester,
     name: String,
     sealed: Sealed,
+    client_certificate: Result<(), CertificateError>,
     now_ms: u64,
 ) -> Result<Outcome, Refusal> {
     authorise(state, by, Action::WriteSecrets)?;
@@ -43,9 +53,15 @@ pub(crate) fn set(
     if secrets.len() >= SECRETS_MAX && !secrets.contains_key(&name) {
         return Err(Refusal::Full { what: "secrets", limit: SECRETS_MAX });
     }
+    if let Err(error) = client_certificate
+        && let Some(connection) = state.connection_showing(&name)
+    {
+        return Err(Refusal::ClientCertificate { connection: connection.to_owned(), error });
+    }
     let mut draft = Draft::new(state, now_ms);
     let before = shown(secrets.get(&name));
-    let stored = StoredSecret { sealed, updated_ms: now_ms };
+    let is_client_certificate = client_certificate.is_ok();
+    let stored = StoredSecret { sealed, is_client_certificate, updated_ms: now_ms };
     let after = shown(Some(&stored));
     draft.state.durable.credentials_generation = stored.sealed.generation;
     Arc::make_mut(&mut draft.state.durable.secrets).insert(name.clone(), stored.clone());

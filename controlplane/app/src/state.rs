@@ -168,6 +168,9 @@ pub struct Sealed {
 pub struct StoredSecret {
     /// Its ciphertext.
     pub sealed: Sealed,
+    /// Whether the value is one that `client_certificate` of a connection can name: a certificate
+    /// chain with its private key. Found out when it was set.
+    pub is_client_certificate: bool,
     /// When it was set, milliseconds since the Unix epoch.
     pub updated_ms: u64,
 }
@@ -344,7 +347,7 @@ impl State {
         secret: &'a str,
     ) -> impl Iterator<Item = &'a str> + 'a {
         self.connections()
-            .filter(move |c| c.credential.as_ref().is_some_and(|k| k.secret == secret))
+            .filter(move |connection| connection.secrets().any(|needed| needed == secret))
             .map(|c| c.name.as_str())
     }
 

@@ -7,6 +7,7 @@ use common::{FIRST_RUN, POLICY, World, admin, operator, requester};
 use penstock_app::event::Joined;
 use penstock_app::state::{KeySet, KeySource, Sealed};
 use penstock_app::{Action, Event, Refusal, Requester};
+use penstock_config::certificates::CertificateError;
 use penstock_config::node::{NodeStatus, SnapshotKey};
 use penstock_config::snapshot::SnapshotSigner;
 use serde_json::json;
@@ -42,9 +43,15 @@ fn sealed(generation: u64) -> Sealed {
     Sealed { generation, wrapped_key: "a".into(), ciphertext: "b".into() }
 }
 
+/// A value that is no certificate.
+fn set_by(by: Requester, name: &str, sealed: Sealed) -> Event {
+    let client_certificate = Err(CertificateError::Base64);
+    Event::SetSecret { by, name: name.into(), sealed, client_certificate }
+}
+
 fn set(world: &mut World, name: &str) -> Result<penstock_app::Answer, Refusal> {
     let sealed = sealed(world.state.next_credentials_generation());
-    world.send(Event::SetSecret { by: operator(), name: name.into(), sealed })
+    world.send(set_by(operator(), name, sealed))
 }
 
 #[test]
@@ -73,7 +80,7 @@ fn only_secrets_that_connections_in_force_name_are_needed() {
 #[test]
 fn a_secret_that_was_sealed_for_another_generation_is_refused() {
     let mut world = World::new();
-    let event = Event::SetSecret { by: admin(), name: "a".into(), sealed: sealed(2) };
+    let event = set_by(admin(), "a", sealed(2));
     assert_eq!(world.send(event), Err(Refusal::Generation));
 }
 
@@ -149,7 +156,7 @@ fn a_failure_keeps_the_last_good_keys_and_each_one_waits_longer_up_to_a_bound() 
 }
 
 #[test]
-fn a_flood_of_unknown_key_ids_causes_one_fetch_an_interval() {
+fn row_32_a_flood_of_unknown_key_ids_causes_one_fetch_an_interval() {
     let mut world = World::new();
     world.send(fetched(&["a"])).unwrap();
     world.fetches.clear();
@@ -256,7 +263,7 @@ fn somebody_without_the_role_gets_no_join_file_and_sets_no_secret() {
         let event = Event::JoinFileIssued { by, token_sha256: "t".into() };
         assert_eq!(world.send(event), Err(Refusal::Forbidden(Action::IssueJoinFiles)));
     }
-    let event = Event::SetSecret { by: eve, name: "a".into(), sealed: sealed(1) };
+    let event = set_by(eve, "a", sealed(1));
     assert_eq!(world.send(event), Err(Refusal::Forbidden(Action::WriteSecrets)));
 }
 

@@ -431,3 +431,38 @@ async fn without_json_people_are_told_how_to_go_on() {
     signal(i32::try_from(child.id().unwrap()).unwrap(), Signal::INT);
     assert_eq!(child.wait().await.unwrap().code(), Some(0));
 }
+
+/// Finds an address in use as often as `starts` says, and then runs as the other script.
+fn missing_an_address(starts: usize, script: &str) -> String {
+    let refusal = format!(
+        "#!/bin/sh\necho start >> \"$0.starts\"\n\
+         if [ \"$(wc -l < \"$0.starts\")\" -le {starts} ]; then\n\
+         echo 'error: the address 127.0.0.1:1 is in use by another process' >&2; exit 78\nfi\n"
+    );
+    script.replacen("#!/bin/sh\n", &refusal, 1)
+}
+
+#[tokio::test]
+async fn addresses_that_are_taken_before_a_plane_has_them_are_chosen_again() {
+    let stage =
+        Stage::new(&missing_an_address(1, CONTROLPLANE), &missing_an_address(2, DATAPLANE)).await;
+    let running = Running::start(stage.dev(&[])).await;
+    let starts = |name: &str| {
+        let file = stage.folder.path().join(format!("penstock-{name}.starts"));
+        fs::read_to_string(file).unwrap().lines().count()
+    };
+    // Both start again with each choice, and the values of secrets go with each start.
+    assert_eq!((starts("controlplane"), starts("dataplane")), (4, 3));
+    assert_eq!(stage.read("controlplane.input").lines().count(), 3);
+    drop(running);
+}
+
+#[tokio::test]
+async fn addresses_are_not_chosen_without_end() {
+    let stage = Stage::new(&missing_an_address(1_000, CONTROLPLANE), DATAPLANE).await;
+    let output = stage.dev(&[]).output().await.unwrap();
+    assert_eq!(code(&output), 78, "{}", stderr(&output));
+    assert!(stderr(&output).contains("127.0.0.1:1 is in use"), "{}", stderr(&output));
+    let starts = fs::read_to_string(stage.folder.path().join("penstock-controlplane.starts"));
+    assert_eq!(starts.unwrap().lines().count(), 5);
+}

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod tests;
 
+use std::error::Error;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use penstock_app::jwks::{self, JwksError};
@@ -15,6 +17,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, StatusCode, Url};
 
 use crate::log::{self, Level};
+use crate::reach::{OutOfReach, Reach, Resolver};
 
 /// For discovery and keys together.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -24,6 +27,11 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) enum FetchError {
     #[error("not an address that keys may come from: https, or http on loopback in development")]
     Address,
+    #[error(
+        "an address that keys may not come from: on a private network of yours, the setting \
+         `issuer_private_addresses: allow` lets them"
+    )]
+    OutOfReach,
     #[error("no whole answer within 5 s")]
     Timeout,
     #[error("no connection, or one that broke")]
@@ -47,23 +55,27 @@ pub(crate) struct Fetcher {
     timeout: Duration,
     /// Keys may come over http from this machine.
     development: bool,
+    reach: Reach,
 }
 
 impl Fetcher {
-    /// In development, keys may come over http from this machine.
+    /// In development, keys may come over http from this machine; from private networks only where
+    /// the settings say so.
     ///
     /// # Errors
     /// The machine's trusted roots can't be read.
-    pub(crate) fn new(development: bool) -> Result<Self, String> {
+    pub(crate) fn new(development: bool, private: bool) -> Result<Self, String> {
+        let reach = Reach { loopback: development || private, private };
         let client = Client::builder()
             .redirect(Policy::none())
             .no_proxy()
+            .dns_resolver(Resolver(reach))
             .connect_timeout(TIMEOUT)
             .timeout(TIMEOUT)
             .pool_max_idle_per_host(0)
             .build()
             .map_err(|error| format!("no HTTP client: {}", log::chain(&error)))?;
-        Ok(Self { client, timeout: TIMEOUT, development })
+        Ok(Self { client, timeout: TIMEOUT, development, reach })
     }
 
     /// Fetches an issuer's keys, and leaves out those that no token may be signed with.
@@ -92,6 +104,10 @@ impl Fetcher {
     }
 
     async fn get(&self, url: Url) -> Result<Vec<u8>, FetchError> {
+        // An address in place of a name is not looked up.
+        if literal(&url).is_some_and(|address| !self.reach.allows(address)) {
+            return Err(FetchError::OutOfReach);
+        }
         let request = self.client.get(url).header(ACCEPT, "application/json");
         let mut answer =
             request.header(ACCEPT_ENCODING, "identity").send().await.map_err(|e| broken(&e))?;
@@ -114,15 +130,32 @@ impl Fetcher {
 }
 
 fn broken(error: &reqwest::Error) -> FetchError {
-    if error.is_timeout() { FetchError::Timeout } else { FetchError::Connection }
+    if error.is_timeout() {
+        FetchError::Timeout
+    } else if is_out_of_reach(error) {
+        FetchError::OutOfReach
+    } else {
+        FetchError::Connection
+    }
+}
+
+fn is_out_of_reach(error: &reqwest::Error) -> bool {
+    let first: &(dyn Error + 'static) = error;
+    std::iter::successors(Some(first), |error| (*error).source())
+        .any(|error| error.is::<OutOfReach>())
+}
+
+/// The address that a URL names in place of a host name.
+fn literal(url: &Url) -> Option<IpAddr> {
+    url.host_str()?.trim_start_matches('[').trim_end_matches(']').parse().ok()
 }
 
 /// An address that keys may come from: https, or http on loopback where that is allowed.
 fn address(text: &str, loopback_http: bool) -> Result<Url, FetchError> {
     let url = Url::parse(text).map_err(|_| FetchError::Address)?;
     let host = url.host_str().unwrap_or_default();
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
-    let loopback = host == "localhost" || address.is_ok_and(|address| address.is_loopback());
+    let loopback =
+        host == "localhost" || literal(&url).is_some_and(|address| address.is_loopback());
     let fits = match url.scheme() {
         "https" => !host.is_empty(),
         "http" => loopback_http && loopback,

@@ -12,6 +12,7 @@ pub mod log;
 mod nodes;
 mod presence;
 mod random;
+mod reach;
 pub mod secrets_input;
 mod start;
 mod tokens;

@@ -219,7 +219,7 @@ pub async fn start(options: Options) -> Result<Server, StartError> {
         signer: keys.signer,
         master: keys.master.clone(),
         tokens: tokens.clone(),
-        fetcher: Fetcher::new(development)?,
+        fetcher: Fetcher::new(development, settings.issuer_private_addresses)?,
     });
     let worker = tokio::spawn(worker.run());
     put_in_force(&handle, &settings, &keys.snapshot_keys, secrets, &keys.master).await?;

@@ -8,6 +8,7 @@ use penstock_api::Failure;
 use penstock_app::state::{KeySource, SignedSnapshot};
 use penstock_app::vault::{self, MasterKey, SealRandom};
 use penstock_app::{Answer, Change, Effect, Event, Refusal, Requester, State};
+use penstock_config::certificates::client_certificate;
 use penstock_config::documents::Issuer;
 use penstock_config::node::SnapshotKey;
 use penstock_config::snapshot::{Snapshot, SnapshotError, SnapshotSigner, verify};
@@ -177,7 +178,8 @@ impl Worker {
                 log::line(Level::Error, "seal", &error.to_string());
                 Failure::Unavailable
             })?;
-        self.handle(Event::SetSecret { by, name, sealed }).await
+        let client_certificate = client_certificate(value).map(drop);
+        self.handle(Event::SetSecret { by, name, sealed, client_certificate }).await
     }
 
     /// One event, from the core to its effects.

@@ -3,10 +3,21 @@
 
 mod common;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use common::{POLICY, TestControlplane, TestNode, ask_to_join, eventually, node_client};
 use penstock_config::node::{JoinFile, Position};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+
+/// A connection that shows the secret `own` to its servers.
+const SHOWS_OWN: &str = "
+kind: connection
+name: vllm
+protocol: openai
+endpoints: [https://models.internal]
+tls: {client_certificate: {secret: own}}
+";
 
 fn status() -> Value {
     json!({
@@ -105,6 +116,61 @@ async fn a_waiting_node_is_woken_by_a_change() {
     let (reply, _) = tokio::join!(waiting, change);
     assert_eq!(reply.status(), StatusCode::OK);
     assert!(began.elapsed() < std::time::Duration::from_secs(20), "woken, not timed out");
+}
+
+/// A certificate with its key as a secret holds them, and the base64 lines of the key's PEM.
+fn client_certificate() -> (String, Vec<String>) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let parameters = rcgen::CertificateParams::new(["gateway".to_owned()]).unwrap();
+    let certificate = parameters.self_signed(&key).unwrap().pem();
+    let key = key.serialize_pem();
+    let lines = key.lines().filter(|line| !line.starts_with('-')).map(str::to_owned).collect();
+    (STANDARD.encode(format!("{certificate}{key}")), lines)
+}
+
+#[tokio::test]
+async fn a_client_certificate_reaches_a_node_as_a_credential_does_and_never_in_a_snapshot() {
+    let controlplane = TestControlplane::start().await;
+    let (secret, key) = client_certificate();
+    controlplane.set_secret("own", &secret).await;
+    let (status, answer) = controlplane.apply(SHOWS_OWN).await;
+    assert_eq!(status, StatusCode::OK, "{answer}");
+    let node = controlplane.join().await;
+    let (snapshot, _) = node.snapshot().await;
+    assert_eq!(snapshot.connections[0].client_certificate_secret(), Some("own"));
+    let credentials = node.credentials().await;
+    assert_eq!(credentials.generation, snapshot.credentials_generation);
+    assert_eq!(credentials.credentials.len(), 1);
+    assert_eq!(credentials.credentials[0].value, secret);
+    let snapshot = serde_json::to_string(&snapshot).unwrap();
+    assert!(!snapshot.contains(&secret) && key.iter().all(|line| !snapshot.contains(line)));
+}
+
+#[tokio::test]
+async fn a_value_that_is_no_client_certificate_is_refused_without_a_word_of_it() {
+    let controlplane = TestControlplane::start().await;
+    assert_eq!(controlplane.apply(SHOWS_OWN).await.0, StatusCode::OK);
+    let (good, _) = client_certificate();
+    let (other, _) = client_certificate();
+    let mixed = [good, other].map(|one| String::from_utf8(STANDARD.decode(one).unwrap()).unwrap());
+    let end = "-----END CERTIFICATE-----";
+    let (_, other_key) = mixed[1].split_once(end).unwrap();
+    let (certificate, _) = mixed[0].split_once(end).unwrap();
+    let mixed = STANDARD.encode(format!("{certificate}{end}{other_key}"));
+    for (value, why) in [
+        ("sk-very-secret", "not one line of base64"),
+        ("c2stdmVyeS1zZWNyZXQ=", "no certificate"),
+        (mixed.as_str(), "the private key does not belong to the first certificate"),
+    ] {
+        let body = json!({"value": value});
+        let (status, problem) = controlplane.call(Method::PUT, "/api/v1/secrets/own", &body).await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+        assert_eq!(problem["code"], "invalid_secret");
+        assert!(problem["detail"].as_str().unwrap().ends_with(why), "{problem}");
+        assert!(!problem.to_string().contains(value));
+    }
+    let (_, secrets) = controlplane.call(Method::GET, "/api/v1/secrets", &Value::Null).await;
+    assert_eq!(secrets, json!([]));
 }
 
 async fn is_connected(controlplane: &TestControlplane) -> bool {

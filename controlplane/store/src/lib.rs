@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use penstock_app::{Change, Durable};
+use sqlx::Connection as _;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
@@ -119,13 +120,24 @@ impl Store {
     /// # Errors
     /// The database refused; nothing is written.
     pub async fn commit(&self, changes: &[Change]) -> Result<(), StoreError> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        for change in changes {
-            write(&mut transaction, change).await?;
+        let mut connection = self.pool.acquire().await?;
+        let written = write_all(&mut connection, changes).await;
+        if written.is_err() {
+            // Where a disk is full SQLite ends the transaction by itself, and a connection that
+            // does not know begins no other one: a new connection takes its place.
+            connection.close_on_drop();
         }
-        transaction.commit().await?;
-        Ok(())
+        written
     }
+}
+
+async fn write_all(connection: &mut Connection, changes: &[Change]) -> Result<(), StoreError> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    for change in changes {
+        write(&mut transaction, change).await?;
+    }
+    transaction.commit().await?;
+    Ok(())
 }
 
 async fn write(connection: &mut Connection, change: &Change) -> Result<(), StoreError> {

@@ -3,7 +3,8 @@
 use crate::{Connection, StoreError};
 
 /// Each step ends by saying its own number.
-const STEPS: [&str; 1] = ["
+const STEPS: [&str; 2] = [
+    "
 BEGIN IMMEDIATE;
 CREATE TABLE meta (
     id INTEGER PRIMARY KEY CHECK (id = 1),
@@ -73,7 +74,14 @@ CREATE TRIGGER acts_remain BEFORE DELETE ON acts
     BEGIN SELECT RAISE(ABORT, 'an act is never deleted'); END;
 PRAGMA user_version = 1;
 COMMIT;
-"];
+",
+    "
+BEGIN IMMEDIATE;
+ALTER TABLE secrets ADD COLUMN is_client_certificate INTEGER NOT NULL DEFAULT 0;
+PRAGMA user_version = 2;
+COMMIT;
+",
+];
 
 /// Runs the steps that the database has not seen.
 pub(crate) async fn run(connection: &mut Connection) -> Result<(), StoreError> {

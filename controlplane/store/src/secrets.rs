@@ -18,7 +18,8 @@ pub(crate) async fn load(
             ciphertext: row.try_get("ciphertext")?,
         };
         let updated_ms = from_row(row.try_get("updated_ms")?, "secrets")?;
-        Ok((row.try_get("name")?, StoredSecret { sealed, updated_ms }))
+        let is_client_certificate = row.try_get("is_client_certificate")?;
+        Ok((row.try_get("name")?, StoredSecret { sealed, is_client_certificate, updated_ms }))
     };
     rows.into_iter().map(secret).collect()
 }
@@ -28,12 +29,13 @@ pub(crate) async fn write(
     name: &str,
     stored: &StoredSecret,
 ) -> Result<(), StoreError> {
-    sqlx::query("INSERT OR REPLACE INTO secrets VALUES (?, ?, ?, ?, ?)")
+    sqlx::query("INSERT OR REPLACE INTO secrets VALUES (?, ?, ?, ?, ?, ?)")
         .bind(name)
         .bind(to_row(stored.sealed.generation))
         .bind(&stored.sealed.wrapped_key)
         .bind(&stored.sealed.ciphertext)
         .bind(to_row(stored.updated_ms))
+        .bind(stored.is_client_certificate)
         .execute(connection)
         .await?;
     Ok(())

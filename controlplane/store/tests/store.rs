@@ -11,6 +11,7 @@ use common::{FIRST_RUN, POLICY, World, admin, documents, operator};
 use penstock_app::event::Joined;
 use penstock_app::state::{KeySource, Sealed};
 use penstock_app::{Event, State, Tuning};
+use penstock_config::certificates::CertificateError;
 use penstock_store::{PAGE_BYTES_MAX, Store, StoreError};
 use sqlx::Connection as _;
 
@@ -47,7 +48,10 @@ impl Kept {
                 wrapped_key: "wrapped".into(),
                 ciphertext: format!("of {name}"),
             };
-            self.send(Event::SetSecret { by: admin(), name: name.into(), sealed }).await;
+            let client_certificate =
+                if name == "a" { Ok(()) } else { Err(CertificateError::Base64) };
+            let by = admin();
+            self.send(Event::SetSecret { by, name: name.into(), sealed, client_certificate }).await;
         }
         self.send(Event::DeleteSecret { by: admin(), name: "b".into() }).await;
         let key = serde_json::json!({"kid": "a", "kty": "OKP"});
@@ -171,6 +175,21 @@ async fn a_page_of_acts_is_bounded_in_bytes_and_the_pages_are_all_of_them() {
     let head = kept.world.state.durable.act_head.clone();
     assert_eq!(after, head.sequence);
     assert_eq!(kept.store.verify_acts().await.unwrap(), Ok(head));
+}
+
+#[tokio::test]
+async fn secrets_of_an_earlier_version_are_no_client_certificates() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    let mut kept = Kept::open(&path).await;
+    kept.everything().await;
+    kept.store.close().await;
+    let back = "ALTER TABLE secrets DROP COLUMN is_client_certificate; PRAGMA user_version = 1;";
+    by_hand(&path, back).await.unwrap();
+    let again = Store::open(&path).await.unwrap();
+    let secrets = again.load().await.unwrap().secrets;
+    assert_eq!(secrets.len(), kept.world.state.durable.secrets.len());
+    assert!(secrets.values().all(|stored| !stored.is_client_certificate));
 }
 
 #[tokio::test]

@@ -368,3 +368,20 @@ fn handlers_with_and_without_a_version_are_the_same() {
         assert_eq!(plain, versioned.unwrap(), "{path}");
     }
 }
+
+#[test]
+fn a_server_is_probed_by_a_path_that_only_says_how_it_does() {
+    for (protocol, path) in [
+        (Protocol::Llamacpp, Some("/health")),
+        (Protocol::Ollama, Some("/")),
+        (Protocol::Openai, Some("/health")),
+        (Protocol::Vllm, Some("/ping")),
+        (Protocol::Generic, None),
+    ] {
+        let table = table(protocol);
+        assert_eq!(table.health_path(), path, "{protocol:?}");
+        if let Some(path) = path {
+            assert_eq!(names(&classify(&table, "GET", path, "").unwrap()), ["health"]);
+        }
+    }
+}

@@ -47,6 +47,7 @@ fn a_connection_has_the_documented_defaults() {
             port: 8080,
             base_path: String::new(),
         }],
+        tls: None,
         credential: None,
         limits: ConnectionLimits {
             decision_bytes_max: 8_388_608,

@@ -56,8 +56,6 @@ fn keys_that_nothing_enforces_yet_are_not_in_this_version() {
     assert_refused(&approval, "6:1: `approval` is not in this version");
     let approve = ALLOW.replace("effect: allow", "effect: approve");
     assert_refused(&approve, "3:9: `approve` is not in this version");
-    let tls = CONNECTION.replace("http://127.0.0.1:8080", "https://127.0.0.1:8443");
-    assert_refused(&tls, "5:13: TLS to upstreams is not in this version");
     for protocol in ["sglang", "anthropic", "tgi", "triton", "kserve", "torchserve", "localai"] {
         let text = CONNECTION.replace("llamacpp", protocol);
         assert_refused(&text, &format!("3:11: `{protocol}` is not in this version"));

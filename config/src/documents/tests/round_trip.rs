@@ -72,6 +72,19 @@ fn endpoints() -> impl Strategy<Value = Vec<Endpoint>> {
     })
 }
 
+fn tls() -> impl Strategy<Value = Option<UpstreamTls>> {
+    let pems: Vec<String> =
+        [&["one"][..], &["one", "two"]].map(|names| names.iter().map(authority).collect()).into();
+    let names = vec!["models.internal", "10.0.0.1", "::1", "a_b", "null"];
+    let certificate = name().prop_map(|secret| ClientCertificate { secret });
+    let parts = (option::of(select(pems)), option::of(select(names)), option::of(certificate));
+    option::of(parts.prop_map(|(ca, server_name, client_certificate)| UpstreamTls {
+        ca,
+        server_name: server_name.map(str::to_owned),
+        client_certificate,
+    }))
+}
+
 fn credential() -> impl Strategy<Value = Credential> {
     let schemes = [CredentialScheme::Basic, CredentialScheme::Bearer, CredentialScheme::Raw];
     (name(), select(schemes.to_vec()), "x-[a-z0-9!#$%&'*+.^_`|~-]{1,20}")
@@ -96,9 +109,10 @@ fn row() -> impl Strategy<Value = OperatorRow> {
 fn connection() -> impl Strategy<Value = Document> {
     let protocols = vec![Protocol::Generic, Protocol::Llamacpp, Protocol::Ollama, Protocol::Openai];
     let limits = (1..=1_u64 << 28, 1..=1_u64 << 40, 1..=604_800_000_u64);
-    let parts = (option::of(text()), endpoints(), option::of(credential()), vec(row(), 1..3));
+    let parts =
+        (option::of(text()), endpoints(), tls(), option::of(credential()), vec(row(), 1..3));
     (name(), select(protocols), parts, limits).prop_map(|(name, protocol, parts, limits)| {
-        let (version, endpoints, credential, table) = parts;
+        let (version, endpoints, tls, credential, table) = parts;
         let limits = ConnectionLimits {
             decision_bytes_max: limits.0,
             body_bytes_max: limits.1,
@@ -109,6 +123,7 @@ fn connection() -> impl Strategy<Value = Document> {
             protocol,
             version,
             endpoints,
+            tls,
             credential,
             limits,
             table,

@@ -12,6 +12,7 @@ use penstock_app::state::{ActHead, Sealed, StoredDocument, Version};
 use penstock_app::{
     Act, Answer, Change, Durable, Effect, Event, Refusal, Requester, State, Tuning, sha256_hex,
 };
+use penstock_config::certificates::client_certificate;
 use penstock_config::documents::{Source, parse};
 use penstock_config::identity::Identity;
 use penstock_config::node::{JoinFile, Position};
@@ -153,7 +154,8 @@ impl Backend for Memory {
     ) -> Later<'_, Answer> {
         let generation = self.state().next_credentials_generation();
         let sealed = Sealed { generation, wrapped_key: String::new(), ciphertext: String::new() };
-        let answer = self.handle(Event::SetSecret { by, name, sealed });
+        let client_certificate = client_certificate(&value).map(drop);
+        let answer = self.handle(Event::SetSecret { by, name, sealed, client_certificate });
         if answer.is_ok() {
             self.0.lock().unwrap().values.push(value.to_string());
         }

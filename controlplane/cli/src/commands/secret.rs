@@ -22,6 +22,9 @@ Examples:
   pass show models/llama | penstock secret set llama-key
   penstock secret list
 
+A client certificate is one line too:
+  cat chain.pem key.pem | base64 -w0 | penstock secret set gateway-certificate
+
 A value goes in by standard input and never comes out again, except towards the model server.")]
 pub(crate) enum Action {
     /// Set a secret; its value comes from standard input
@@ -35,7 +38,7 @@ pub(crate) enum Action {
 /// A secret's name.
 #[derive(Args, Debug)]
 pub(crate) struct NameArguments {
-    /// Name of the secret, as `credential.secret` of a connection names it
+    /// Name of the secret, as a connection names it
     #[arg(value_parser = names::parse)]
     name: String,
 }
@@ -99,8 +102,17 @@ fn read_value() -> Result<Zeroizing<String>, Failure> {
         std::str::from_utf8(&content).map_err(|_| Failure::failed("the value is not UTF-8"))?;
     // Editors and `echo` end a file with one line end: it is not part of the value.
     let text = text.strip_suffix('\n').unwrap_or(text);
-    check_value(text).map_err(|why| Failure::failed(format!("the value {why}")))?;
+    check_value(text).map_err(|why| unfit(text, why))?;
     Ok(Zeroizing::new(text.to_owned()))
+}
+
+/// A value that is no secret as it stands; a certificate is one once it is a single line.
+fn unfit(text: &str, why: &str) -> Failure {
+    let failure = Failure::failed(format!("the value {why}"));
+    if text.contains("-----BEGIN ") {
+        return failure.hint("cat CHAIN KEY | base64 -w0 | penstock secret set NAME");
+    }
+    failure
 }
 
 /// Refuses values that no header can carry.
@@ -143,6 +155,15 @@ mod tests {
             assert!(check_value(value).is_err(), "{value:?}");
         }
         assert!(check_value("k-1\t\"ü\"").is_ok());
+    }
+
+    #[test]
+    fn a_certificate_that_was_not_made_one_line_is_refused_with_the_way_to_do_it() {
+        let text = "-----BEGIN PRIVATE KEY-----\nMC4CAQAw\n-----END PRIVATE KEY-----";
+        let failure = unfit(text, check_value(text).unwrap_err());
+        assert!(failure.hint.as_ref().unwrap().contains("base64 -w0"));
+        assert!(!format!("{failure:?}").contains("MC4CAQAw"));
+        assert_eq!(unfit("a\nb", "is bad").hint, None);
     }
 
     #[test]

@@ -25,6 +25,8 @@ const READY_BYTES_MAX: u64 = 64 << 10;
 /// How much of a log is shown when a plane does not start.
 const TAIL_LINES: usize = 20;
 const TAIL_BYTES: u64 = 16 << 10;
+/// What both planes say of an address that another process listens on.
+const ADDRESS_IN_USE: &str = "in use";
 
 /// A plane. Its standard input stays open as long as it is wanted: a plane in development ends when
 /// that ends, so it never outlives this process.
@@ -35,6 +37,7 @@ pub(crate) struct Plane {
     log: PathBuf,
     running: Option<Running>,
     started: Instant,
+    lacks_address: bool,
 }
 
 struct Running {
@@ -60,12 +63,18 @@ impl Plane {
             log: log.to_owned(),
             running: None,
             started: Instant::now(),
+            lacks_address: false,
         })
     }
 
     /// `controlplane` or `dataplane`.
     pub(crate) fn name(&self) -> &'static str {
         self.name
+    }
+
+    /// Whether the last start failed because an address was in use.
+    pub(crate) fn lacks_address(&self) -> bool {
+        self.lacks_address
     }
 
     /// Process id; 0 while it does not run.
@@ -91,6 +100,7 @@ impl Plane {
         let log = private_files::open_for_append(&self.log)?;
         let log_begin = log.metadata().map_or(0, |metadata| metadata.len());
         self.started = Instant::now();
+        self.lacks_address = false;
         let stdout = self.spawn(log)?;
         started(self.pid())?;
         let ready = timeout(READY_TIMEOUT, self.handshake(stdout, first_line)).await;
@@ -105,9 +115,12 @@ impl Plane {
             Err(_) => (Exit::Failed, "did not become ready in a minute".to_owned()),
         };
         self.kill().await;
+        let said = tail(&self.log, log_begin);
+        self.lacks_address =
+            exit == Exit::Machine && said.iter().any(|line| line.contains(ADDRESS_IN_USE));
         Err(Failure::new(exit, format!("the {} {why}", self.name))
             .hint(format!("its log is {}", self.log.display()))
-            .details(tail(&self.log, log_begin)))
+            .details(said))
     }
 
     fn spawn(&mut self, log: File) -> Result<ChildStdout, Failure> {

@@ -28,6 +28,9 @@ const TRUST_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long the data plane may take to enforce what `--apply` published.
 const ENFORCE_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How often addresses are chosen: between the choice and its use another program may take one.
+const CHOICES_MAX: usize = 5;
+
 /// What was asked for.
 pub(crate) struct Wish {
     /// Where the gateway shall listen.
@@ -49,6 +52,7 @@ pub(crate) struct Development {
     /// What the control plane is told on standard input at its first start: values that were set
     /// since then are newer.
     pub(crate) secrets: Zeroizing<Vec<u8>>,
+    listen: Option<SocketAddr>,
     sources: Vec<Source>,
     _lock: fs::File,
 }
@@ -62,28 +66,38 @@ impl Development {
         let mut record = state.record()?.unwrap_or_default();
         orphans::wait(&state, &record).await?;
         serve_issuer(&state, &mut record)?;
-        let addresses = Addresses::choose(wish.listen, &record)?;
-        record.gateway = format!("http://{}", addresses.gateway);
-        record.operations = format!("http://{}", addresses.operations);
-        record.api = format!("http://{}", addresses.api);
-        record.nodes = format!("https://{}", addresses.nodes);
-        // From here on the issuer's URL stands in documents in force: a crash may not lose it.
-        state.write_record(&record)?;
-        let SettingsFiles { controlplane, dataplane } =
-            settings::write(&state, &addresses, &record.issuer)?;
+        let SettingsFiles { controlplane, dataplane } = choose(wish.listen, &state, &mut record)?;
         Ok(Self {
             controlplane: plane("controlplane", &state, &controlplane)?,
             dataplane: plane("dataplane", &state, &dataplane)?,
             state,
             record,
             secrets,
+            listen: wish.listen,
             sources,
             _lock: lock,
         })
     }
 
-    /// Starts both planes and puts the documents of `--apply` in force on both.
+    /// Starts both planes and puts the documents of `--apply` in force on both. Addresses that
+    /// were taken meanwhile are chosen again; one that was asked for is not.
     pub(crate) async fn start(&mut self) -> Result<(), Failure> {
+        for _ in 1..CHOICES_MAX {
+            let started = self.start_planes().await;
+            if !self.controlplane.lacks_address() && !self.dataplane.lacks_address() {
+                return started;
+            }
+            self.stop().await;
+            if self.record.joined.is_none() && self.state.node().is_some() {
+                // It joined before it missed its own address.
+                self.record.joined = Some(self.record.nodes.clone());
+            }
+            choose(self.listen, &self.state, &mut self.record)?;
+        }
+        self.start_planes().await
+    }
+
+    async fn start_planes(&mut self) -> Result<(), Failure> {
         let Self { state, record, controlplane, .. } = self;
         let started = |pid| {
             record.pids.controlplane = pid;
@@ -169,6 +183,22 @@ impl Development {
         let own = self.state.node();
         enforcement::wait(client, applied.version, ENFORCE_TIMEOUT, own.as_deref()).await
     }
+}
+
+/// Chooses addresses and writes what the planes are to know of them.
+fn choose(
+    listen: Option<SocketAddr>,
+    state: &State,
+    record: &mut Record,
+) -> Result<SettingsFiles, Failure> {
+    let addresses = Addresses::choose(listen, record)?;
+    record.gateway = format!("http://{}", addresses.gateway);
+    record.operations = format!("http://{}", addresses.operations);
+    record.api = format!("http://{}", addresses.api);
+    record.nodes = format!("https://{}", addresses.nodes);
+    // From here on the issuer's URL stands in documents in force: a crash may not lose it.
+    state.write_record(record)?;
+    settings::write(state, &addresses, &record.issuer)
 }
 
 /// Serves the issuer, at the address that it always had.

@@ -20,7 +20,7 @@ async fn fetch(url: &str, jwks_uri: Option<&str>, development: bool) -> Result<K
     let placed = parse(&[Source { name: "a".into(), text }]).unwrap();
     let Document::Issuer(document) = placed[0].document.clone() else { panic!() };
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let mut fetcher = Fetcher::new(development).unwrap();
+    let mut fetcher = Fetcher::new(development, false).unwrap();
     fetcher.timeout = Duration::from_millis(300);
     fetcher.fetch(&document).await
 }
@@ -47,7 +47,7 @@ async fn keys_are_found_by_discovery_or_at_their_own_address() {
 }
 
 #[tokio::test]
-async fn a_discovery_document_of_another_issuer_is_refused() {
+async fn row_31_a_discovery_document_of_another_issuer_is_refused() {
     let issuer = TestIssuer::start().await;
     issuer.publish(&[&TestKey::new("a")]);
     let jwks_uri = format!("{}/keys", issuer.url);
@@ -72,7 +72,7 @@ async fn keys_come_from_this_machine_in_clear_text_in_development_alone() {
 }
 
 #[tokio::test]
-async fn no_redirect_is_followed() {
+async fn row_31_no_redirect_is_followed() {
     let target = TestIssuer::start().await;
     target.publish(&[&TestKey::new("a")]);
     let error = fetched_with(redirect(&format!("{}/keys", target.url))).await.unwrap_err();
@@ -81,7 +81,7 @@ async fn no_redirect_is_followed() {
 }
 
 #[tokio::test]
-async fn a_discovery_document_cannot_send_us_elsewhere_in_clear_text() {
+async fn row_31_a_discovery_document_cannot_send_us_elsewhere_in_clear_text() {
     let issuer = TestIssuer::start().await;
     for uri in ["http://169.254.169.254/keys", "file:///etc/passwd", "http://example.com/keys"] {
         issuer.discovery(&json!({"issuer": issuer.url, "jwks_uri": uri}));
@@ -91,7 +91,7 @@ async fn a_discovery_document_cannot_send_us_elsewhere_in_clear_text() {
 }
 
 #[tokio::test]
-async fn a_set_that_is_too_large_is_refused_however_it_comes() {
+async fn row_30_a_set_that_is_too_large_is_refused_however_it_comes() {
     let body = vec![b' '; jwks::BYTES_MAX + 1];
     let error = fetched_with(ok(&body)).await.unwrap_err();
     assert!(matches!(error, FetchError::Content(JwksError::TooLarge)));
@@ -102,7 +102,7 @@ async fn a_set_that_is_too_large_is_refused_however_it_comes() {
 }
 
 #[tokio::test]
-async fn an_answer_that_does_not_end_in_time_is_given_up() {
+async fn row_30_an_answer_that_does_not_end_in_time_is_given_up() {
     for script in [Script::Trickle, Script::Silence] {
         let error = fetched_with(script).await.unwrap_err();
         assert!(matches!(error, FetchError::Timeout), "{error}");
@@ -110,7 +110,7 @@ async fn an_answer_that_does_not_end_in_time_is_given_up() {
 }
 
 #[tokio::test]
-async fn what_is_no_key_set_is_refused() {
+async fn row_30_what_is_no_key_set_is_refused() {
     let many: Vec<_> = (0..65).map(|n| json!({"kid": n.to_string()})).collect();
     let gzip = b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 2\r\n\r\n{}";
     let error = b"HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n";
@@ -126,6 +126,35 @@ async fn what_is_no_key_set_is_refused() {
     for script in scripts {
         assert!(fetched_with(script).await.is_err());
     }
+}
+
+#[tokio::test]
+async fn row_29_an_empty_set_is_a_failure_and_not_a_removal() {
+    let error = fetched_with(ok(br#"{"keys":[]}"#)).await.unwrap_err();
+    assert!(matches!(error, FetchError::Content(JwksError::Empty)), "{error}");
+}
+
+#[tokio::test]
+async fn row_31_keys_do_not_come_from_addresses_of_special_use() {
+    for host in ["169.254.169.254", "[fd00:ec2::254]", "10.0.0.1", "192.168.0.1", "0.0.0.0"] {
+        for development in [true, false] {
+            let url = format!("https://{host}");
+            let error = fetch(&url, None, development).await.unwrap_err();
+            assert!(matches!(error, FetchError::OutOfReach), "{host}: {error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn row_31_a_name_that_leads_to_this_machine_is_looked_at_after_its_look_up() {
+    let issuer = TestIssuer::start().await;
+    let url = issuer.url.replace("http://127.0.0.1", "https://localhost");
+    let error = fetch(&url, None, false).await.unwrap_err();
+    assert!(matches!(error, FetchError::OutOfReach), "{error}");
+    let keys = format!("{}/keys", issuer.url.replace("127.0.0.1", "localhost"));
+    issuer.publish(&[&TestKey::new("a")]);
+    let found = fetch("https://id.example.com", Some(&keys), true).await;
+    assert_eq!(found.unwrap().len(), 1, "in development it may be reached");
 }
 
 #[tokio::test]
@@ -151,7 +180,7 @@ async fn two_keys_of_one_id_refuse_the_set() {
 }
 
 #[test]
-fn keys_come_over_https_or_from_loopback() {
+fn row_31_keys_come_over_https_or_from_loopback() {
     let good = [
         "https://id.example.com/keys",
         "http://127.0.0.1:9/k",
