@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use penstock_config::target::Target;
-use penstock_http::head::{Form, Framing, HeadError, HeadLimits, parse_request};
+use penstock_http::head::{Form, Framing, HeadError, HeadLimits, SyntaxError, parse_request};
 use penstock_reactor::buffer::Buffer;
 use penstock_reactor::network::{Network, NetworkError};
 
 use crate::client::{BodyRead, Client};
 use crate::core::Core;
+use crate::guard::Interrupt;
 use crate::input::HeadFailure;
+use crate::limits::Limit;
 use crate::pipeline::Ending;
 use crate::reason::Reason;
 use crate::session::Session;
@@ -46,7 +48,7 @@ pub(crate) async fn accept<N: Network>(
         head_time = head_time.saturating_sub(passed);
     }
     if core.is_short_of_buffers() {
-        return Err(Reason::Overloaded.into());
+        return Err(Reason::NO_BUFFERS.into());
     }
     let Client { input, guard, head, .. } = client;
     let pool = core.network.pool();
@@ -54,7 +56,7 @@ pub(crate) async fn accept<N: Network>(
     let bytes = match guard.within(head_time, read).await {
         Ok(Ok(bytes)) => bytes,
         Ok(Err(failure)) => return Err(refusal(failure)),
-        Err(interrupt) => return Err(interrupt.or(Reason::Timeout).into()),
+        Err(interrupt) => return Err(guard.reason(interrupt, Reason::Timeout(Limit::Head)).into()),
     };
     session.method = client.head.method.as_str();
     client.body = match client.head.framing {
@@ -97,8 +99,12 @@ async fn wait_for_a_request<N: Network>(
     drop(idle_entry);
     match waited {
         Ok(Ok(true)) => Ok(()),
-        Ok(Err(NetworkError::Exhausted)) => Err(Reason::Overloaded.into()),
-        Ok(Ok(false) | Err(_)) | Err(_) => Err(Ending::Idle),
+        Ok(Err(NetworkError::Exhausted)) => Err(Reason::NO_BUFFERS.into()),
+        Err(Interrupt::Elapsed) => {
+            core.counters.reached(if client.served == 0 { Limit::Head } else { Limit::KeepAlive });
+            Err(Ending::Idle)
+        }
+        Ok(Ok(false) | Err(_)) | Err(Interrupt::Cancelled(_)) => Err(Ending::Idle),
     }
 }
 
@@ -122,9 +128,9 @@ fn refusal(failure: HeadFailure<HeadError>) -> Ending {
             Ending::Idle
         }
         HeadFailure::Ended { begun: true } => Reason::bad("the head ends early").into(),
-        HeadFailure::Network { error: NetworkError::Exhausted, .. } => Reason::Overloaded.into(),
+        HeadFailure::Network { error: NetworkError::Exhausted, .. } => Reason::NO_BUFFERS.into(),
         HeadFailure::Network { .. } => Reason::ClientGone.into(),
-        HeadFailure::TooLarge => Reason::HeadTooLarge.into(),
+        HeadFailure::TooLarge => Reason::HeadTooLarge(Limit::HeadBytes).into(),
         HeadFailure::Refused(error) => head_refusal(error).into(),
     }
 }
@@ -133,10 +139,13 @@ fn refusal(failure: HeadFailure<HeadError>) -> Ending {
 fn head_refusal(error: HeadError) -> Reason {
     match error.status() {
         405 => Reason::Method,
-        413 => Reason::TooLarge,
+        413 => Reason::TooLarge(Limit::BodyBytes),
         414 => Reason::TargetTooLong,
         417 => Reason::Expectation,
-        431 => Reason::HeadTooLarge,
+        431 => Reason::HeadTooLarge(match error {
+            HeadError::Syntax(SyntaxError::TooManyFields) => Limit::HeaderCount,
+            _ => Limit::HeadBytes,
+        }),
         501 => Reason::NotImplemented,
         505 => Reason::Version,
         _ if error.is_ambiguous() => Reason::ambiguous(error.text()),

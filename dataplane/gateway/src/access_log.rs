@@ -1,6 +1,7 @@
 //! The access log: one JSON line an exchange, written by a thread of its own. A line is made on the
 //! core, handed over through a bounded queue, and counted when the queue is full.
 
+use std::borrow::Cow;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -90,6 +91,7 @@ pub(crate) fn write<N: Network>(
 ) {
     let identity = session.identity.as_deref();
     let classified = session.classified.as_ref();
+    let detail = detail(reason);
     let line = Line {
         at_ms: u64::try_from(session.begun_wall.as_millis()).unwrap_or(0),
         session: session.id.as_str(),
@@ -109,7 +111,7 @@ pub(crate) fn write<N: Network>(
         rule: session.rule.as_deref(),
         status: session.status,
         reason: reason.label(),
-        detail: detail(reason),
+        detail: detail.as_deref(),
         bytes_up: session.bytes_up,
         bytes_down: session.bytes_down,
         endpoint: session.endpoint.as_deref(),
@@ -141,10 +143,11 @@ fn decision(session: &Session, reason: &Reason) -> &'static str {
 }
 
 /// What the caller is not told.
-fn detail(reason: &Reason) -> Option<&str> {
+fn detail(reason: &Reason) -> Option<Cow<'_, str>> {
     match reason {
-        Reason::Unauthenticated(why) => Some(why),
-        Reason::BadRequest(why) | Reason::Ambiguous(why) => Some(why),
+        Reason::Unauthenticated(why) => Some(Cow::Borrowed(why)),
+        Reason::BadRequest(why) | Reason::Ambiguous(why) => Some(Cow::Borrowed(why)),
+        Reason::UpstreamTls(failure) => Some(Cow::Owned(failure.to_string())),
         _ => None,
     }
 }

@@ -20,6 +20,7 @@ use crate::collect::{Collected, collect};
 use crate::core::{Core, InForce};
 use crate::enforced::{CoreView, Upstream};
 use crate::identify::{self, Identified};
+use crate::limits::Limit;
 use crate::pipeline::Ending;
 use crate::reason::Reason;
 use crate::session::Session;
@@ -141,7 +142,7 @@ fn payload<N: Network>(
     match client.head.framing {
         Framing::None | Framing::Length(0) => Ok(Payload::None),
         Framing::Length(length) if length > upstream.document.limits.body_bytes_max => {
-            Err(Reason::TooLarge)
+            Err(Reason::TooLarge(Limit::BodyBytes))
         }
         Framing::Length(_) | Framing::Chunked if client.head.method.is_safe() => {
             Err(Reason::bad("this method takes no body"))
@@ -159,7 +160,7 @@ fn with_body<N: Network>(
 ) -> Result<Classified, Ending> {
     let length = body.length.saturating_add(SCRATCH_SPARE);
     let needed = Body::bytes_needed(body.length);
-    let _counted = core.network.pool().reserve(needed).map_err(|_| Reason::Overloaded)?;
+    let _counted = core.network.pool().reserve(needed).map_err(|_| Reason::NO_BUFFERS)?;
     let mut scratch = Vec::with_capacity(length);
     for buffer in &body.buffers {
         scratch.extend_from_slice(buffer);

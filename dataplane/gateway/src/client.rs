@@ -4,23 +4,27 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
+use futures_util::future::join;
 use penstock_http::head::{RequestHead, ResponseHead};
 use penstock_reactor::network::{Network, Stream};
+use penstock_tls::{Secured, SecuredReceiver, SecuredSender};
 
 use crate::core::Core;
 use crate::guard::Guard;
 use crate::input::Input;
+use crate::limits::Limit;
 use crate::output::Output;
 use crate::pipeline::{self, Ending};
 use crate::reason::Reason;
 use crate::relay::Cut;
+use crate::secure::secure;
 
 /// A caller's connection and what is kept from one request to the next.
 pub(crate) struct Client<N: Network> {
     /// What comes from the caller.
-    pub(crate) input: Input<<N::Stream as Stream>::Receiver>,
+    pub(crate) input: Input<SecuredReceiver<<N::Stream as Stream>::Receiver>>,
     /// What goes to the caller.
-    pub(crate) output: Output<<N::Stream as Stream>::Sender>,
+    pub(crate) output: Output<SecuredSender<<N::Stream as Stream>::Sender>>,
     /// Limits of its waits.
     pub(crate) guard: Rc<Guard<N>>,
     /// The parsed head of the current request; reused.
@@ -29,7 +33,7 @@ pub(crate) struct Client<N: Network> {
     pub(crate) reply: ResponseHead,
     /// Its address.
     pub(crate) peer: SocketAddr,
-    /// When it was accepted.
+    /// When it was accepted, and secured.
     pub(crate) accepted: Duration,
     /// Requests that were answered.
     pub(crate) served: u64,
@@ -69,11 +73,33 @@ const LINGER_BYTES: usize = 256 * 1024;
 /// Serves one connection to its end.
 pub(crate) async fn serve<N: Network>(core: Rc<Core<N>>, stream: N::Stream) {
     let peer = stream.peer();
+    let most = core.limits().connections_per_address_max;
+    let Some(_counted) = core.addresses.enter(peer.ip(), most) else {
+        core.counters.clients_refused.add(1);
+        core.counters.reached(Limit::ConnectionsPerAddress);
+        return;
+    };
+    core.counters.clients_accepted.add(1);
+    core.counters.clients_open.add(1);
+    let guard = Rc::new(Guard::new(core.network.clone()));
+    if let Some(stream) = secure(&core, &guard, stream).await {
+        exchanges(&core, guard, stream).await;
+    }
+    core.counters.clients_open.subtract(1);
+}
+
+/// The requests of one connection, in their order.
+async fn exchanges<N: Network>(
+    core: &Rc<Core<N>>,
+    guard: Rc<Guard<N>>,
+    stream: Secured<N::Stream>,
+) {
+    let peer = stream.peer();
     let (receiver, sender) = stream.split();
     let mut client = Client {
         input: Input::from_caller(receiver),
         output: Output::new(sender),
-        guard: Rc::new(Guard::new(core.network.clone())),
+        guard,
         head: RequestHead::new(),
         reply: ResponseHead::new(),
         peer,
@@ -82,14 +108,15 @@ pub(crate) async fn serve<N: Network>(core: Rc<Core<N>>, stream: N::Stream) {
         body: BodyRead::Done,
         answering: false,
     };
-    core.counters.clients_accepted.add(1);
-    core.counters.clients_open.add(1);
     loop {
         client.guard.reset();
         client.body = BodyRead::Done;
         client.answering = false;
-        let next = pipeline::exchange(&core, &mut client).await;
+        let next = pipeline::exchange(core, &mut client).await;
         client.served = client.served.saturating_add(1);
+        if next != Next::Request && client.served >= core.limits().requests_per_connection_max {
+            core.counters.reached(Limit::Requests);
+        }
         match next {
             Next::Request => {}
             Next::Close => {
@@ -102,14 +129,13 @@ pub(crate) async fn serve<N: Network>(core: Rc<Core<N>>, stream: N::Stream) {
             }
         }
     }
-    core.counters.clients_open.subtract(1);
 }
 
 /// Ends our side, then reads and drops what still comes, within bounds.
 async fn linger<N: Network>(client: &mut Client<N>) {
     client.output.finish();
     client.input.discard();
-    let Client { input, guard, .. } = client;
+    let Client { input, output, guard, .. } = client;
     let drain = async {
         let mut dropped = 0_usize;
         while let Ok(Some(buffer)) = input.next().await {
@@ -119,7 +145,8 @@ async fn linger<N: Network>(client: &mut Client<N>) {
             }
         }
     };
-    let _ = guard.at_last(LINGER, drain).await;
+    // In TLS the end of our side is said, which may have to wait for a caller that reads slowly.
+    let _ = guard.at_last(LINGER, join(output.flush(), drain)).await;
 }
 
 impl<N: Network> Client<N> {

@@ -9,6 +9,7 @@ use penstock_reactor::network::{Network, NetworkError};
 
 use crate::client::{BodyRead, Client};
 use crate::core::Core;
+use crate::limits::Limit;
 use crate::pieces::Pieces;
 use crate::pipeline::Ending;
 use crate::reason::Reason;
@@ -25,8 +26,8 @@ pub(crate) struct Collected {
 /// A body whose framing does not hold.
 pub(crate) fn bad_framing(error: BodyError) -> Reason {
     match error.status() {
-        413 => Reason::TooLarge,
-        431 => Reason::HeadTooLarge,
+        413 => Reason::TooLarge(Limit::BodyBytes),
+        431 => Reason::HeadTooLarge(Limit::HeadBytes),
         _ if error.is_ambiguous() => Reason::ambiguous(error.text()),
         _ => Reason::bad(error.text()),
     }
@@ -69,7 +70,7 @@ pub(crate) async fn collect<N: Network>(
     if let Framing::Length(length) = client.head.framing
         && length > bytes_max
     {
-        return Err(Reason::TooLarge.into());
+        return Err(Reason::TooLarge(Limit::DecisionBytes).into());
     }
     respond::go_on(core, client).await?;
     client.body = BodyRead::Begun;
@@ -84,9 +85,11 @@ pub(crate) async fn collect<N: Network>(
         let mut buffer = match guard.within(left, input.next()).await {
             Ok(Ok(Some(buffer))) => buffer,
             Ok(Ok(None)) => return Err(Reason::bad("the body ends early").into()),
-            Ok(Err(NetworkError::Exhausted)) => return Err(Reason::Overloaded.into()),
+            Ok(Err(NetworkError::Exhausted)) => return Err(Reason::NO_BUFFERS.into()),
             Ok(Err(_)) => return Err(Reason::ClientGone.into()),
-            Err(interrupt) => return Err(interrupt.or(Reason::Timeout).into()),
+            Err(interrupt) => {
+                return Err(guard.reason(interrupt, Reason::Timeout(Limit::BodyGap)).into());
+            }
         };
         while !buffer.is_empty() && !decoder.is_done() {
             match decoder.decode(&buffer).map_err(bad_framing)? {
@@ -94,11 +97,11 @@ pub(crate) async fn collect<N: Network>(
                 Step::Data(count) => {
                     let piece = buffer.split_to(count);
                     if pieces.len().saturating_add(count) > bytes_max {
-                        return Err(Reason::TooLarge.into());
+                        return Err(Reason::TooLarge(Limit::DecisionBytes).into());
                     }
                     pieces
                         .add(core.network.pool(), piece)
-                        .map_err(|_exhausted| Reason::Overloaded)?;
+                        .map_err(|_exhausted| Reason::NO_BUFFERS)?;
                 }
                 Step::Done => break,
                 Step::NeedMore => drop(buffer.split_to(buffer.len())),

@@ -8,12 +8,14 @@ use std::time::Duration;
 use clap::Parser;
 use penstock_config::documents::Source;
 use penstock_config::settings::DataplaneSettings;
-use penstock_reactor::process::{StopSignals, harden, raise_descriptor_limit};
+use penstock_reactor::process::{Signal, Signals, harden, raise_descriptor_limit};
 use rustls::crypto::aws_lc_rs;
 use serde_json::json;
 
-use crate::node::{Running, StartError};
-use crate::sync::{Disk, join};
+use crate::descriptors;
+use crate::node::{Running, StartError, Stopper, core_count};
+use crate::sync::{CallersTls, Disk, join};
+use crate::upstream_tls::UpstreamTlsConfigs;
 
 /// The data plane of Penstock: identifies, decides, injects and relays every request to a model
 /// server.
@@ -22,7 +24,8 @@ use crate::sync::{Disk, join};
 /// the last good policy in its state directory.
 ///
 /// When it serves, it prints one JSON line: {"ready": true, "listen": ADDR, "operations": ADDR}.
-/// SIGTERM lets open exchanges finish, a second one cuts them; exit status 0. Status 78 says that
+/// SIGTERM lets open exchanges finish, a second one cuts them; exit status 0. SIGHUP has the files
+/// of `tls` read again, which also happens by itself. Status 78 says that
 /// the settings or the machine don't allow it to start.
 #[derive(Debug, Parser)]
 #[command(name = "penstock-dataplane", version)]
@@ -54,6 +57,13 @@ pub fn run() -> ExitCode {
         }
     };
     if arguments.check {
+        let problems = files(&settings);
+        for problem in &problems {
+            eprintln!("error: {problem}");
+        }
+        if !problems.is_empty() {
+            return ExitCode::from(EXIT_CONFIG);
+        }
         println!("{}: no problem found", arguments.config.display());
         return ExitCode::SUCCESS;
     }
@@ -74,11 +84,23 @@ fn settings(path: &std::path::Path) -> Result<DataplaneSettings, Vec<String>> {
         .map_err(|problems| problems.iter().map(ToString::to_string).collect())
 }
 
-fn serve(settings: DataplaneSettings, development: bool) -> Result<(), StartError> {
+/// What is wrong with the files of certificates that the settings name.
+fn files(settings: &DataplaneSettings) -> Vec<String> {
+    let callers = settings.tls.as_ref().map(CallersTls::load);
+    let mut problems = callers.and_then(Result::err).unwrap_or_default();
+    problems.extend(UpstreamTlsConfigs::new(settings.upstream_ca_file.as_deref()).err());
+    problems
+}
+
+fn serve(mut settings: DataplaneSettings, development: bool) -> Result<(), StartError> {
     let system = |error: std::io::Error| StartError(error.to_string());
-    let signals = StopSignals::block().map_err(system)?;
+    let signals = Signals::block().map_err(system)?;
     harden().map_err(system)?;
-    raise_descriptor_limit().map_err(system)?;
+    let descriptors = raise_descriptor_limit().map_err(system)?;
+    let cores = core_count(&settings);
+    if let Some(lowered) = descriptors::fit(&mut settings, descriptors, cores)? {
+        eprintln!("warning: {lowered}");
+    }
     aws_lc_rs::default_provider()
         .install_default()
         .map_err(|_| StartError("the provider of cryptography is there twice".to_owned()))?;
@@ -105,16 +127,24 @@ fn serve(settings: DataplaneSettings, development: bool) -> Result<(), StartErro
             stopper.cut();
         })?;
     }
-    spawn("signals", move || {
-        if signals.wait().is_ok() {
-            stopper.drain();
-        }
-        if signals.wait().is_ok() {
-            stopper.cut();
-        }
-    })?;
+    spawn("signals", move || heed(&signals, &stopper))?;
     announce(&running);
     running.join()
+}
+
+/// Does what signals ask for.
+fn heed(signals: &Signals, stopper: &Stopper) {
+    let mut drains = false;
+    while let Ok(signal) = signals.wait() {
+        match signal {
+            Signal::Hangup => stopper.reload(),
+            Signal::Terminate | Signal::Interrupt if drains => stopper.cut(),
+            Signal::Terminate | Signal::Interrupt => {
+                drains = true;
+                stopper.drain();
+            }
+        }
+    }
 }
 
 /// Says that callers are served, once a policy is in force.

@@ -14,18 +14,23 @@ use penstock_config::node::UnknownKey;
 use penstock_config::settings::DataplaneSettings;
 use penstock_identity::TokenCache;
 use penstock_reactor::network::Network;
+use penstock_tls::ServerTls;
 use tokio::sync::mpsc;
 
 use crate::access_log::LogQueue;
+use crate::addresses::Addresses;
 use crate::counters::Counters;
 use crate::endpoint::{Endpoints, Health};
 use crate::enforced::{CoreView, Published, PublishedAddresses, Trust};
 use crate::failures::Failures;
 use crate::guard::Cancel;
+use crate::limits::Limit;
 use crate::pool::Pool;
 use crate::reason::Reason;
 use crate::registry::{OpenExchange, Registry};
+use crate::retries::Retries;
 use crate::session::SessionId;
+use crate::sync::ClockStep;
 
 /// State that all threads of the node see: atomics and swapped pointers only.
 pub(crate) struct Node {
@@ -35,6 +40,12 @@ pub(crate) struct Node {
     pub(crate) published: Published,
     /// Addresses of host names.
     pub(crate) addresses: PublishedAddresses,
+    /// What callers meet, where the settings have `tls`.
+    pub(crate) tls: arc_swap::ArcSwapOption<ServerTls>,
+    /// Somebody asked to have the files of `tls` read again.
+    pub(crate) reload: tokio::sync::Notify,
+    /// Changes of those files that were refused.
+    pub(crate) certificates_refused: AtomicU64,
     /// When the control plane last confirmed the policy: wall clock, milliseconds.
     pub(crate) confirmed_ms: AtomicU64,
     /// Whether the process is about to end.
@@ -43,6 +54,8 @@ pub(crate) struct Node {
     pub(crate) connected: AtomicBool,
     /// Snapshots that were refused.
     pub(crate) snapshots_refused: AtomicU64,
+    /// How often the wall clock was set.
+    pub(crate) clock_steps: AtomicU64,
     /// Access log lines that could not be written.
     pub(crate) log_lost: Arc<AtomicU64>,
 }
@@ -54,11 +67,28 @@ impl Node {
             settings,
             published: Published::empty(),
             addresses: PublishedAddresses::default(),
+            tls: arc_swap::ArcSwapOption::empty(),
+            reload: tokio::sync::Notify::new(),
+            certificates_refused: AtomicU64::new(0),
             confirmed_ms: AtomicU64::new(0),
             draining: AtomicBool::new(false),
             connected: AtomicBool::new(false),
             snapshots_refused: AtomicU64::new(0),
+            clock_steps: AtomicU64::new(0),
             log_lost: Arc::default(),
+        }
+    }
+
+    /// The wall clock was set. The age of the last confirmation stays what it was when the clock
+    /// went back; when it went ahead, the machine may have slept as long, and the age grows.
+    pub(crate) fn clock_stepped(&self, step: ClockStep) {
+        self.clock_steps.fetch_add(1, Ordering::Relaxed);
+        match step {
+            ClockStep::Ahead(_) => {}
+            ClockStep::Back(back_ms) => {
+                let confirmed = self.confirmed_ms.load(Ordering::Acquire);
+                self.confirmed_ms.store(confirmed.saturating_sub(back_ms), Ordering::Release);
+            }
         }
     }
 
@@ -134,6 +164,10 @@ pub(crate) struct Core<N: Network> {
     pub(crate) reports: mpsc::Sender<Report>,
     /// Tokens that failed, by address.
     pub(crate) failures: Failures,
+    /// Where its open connections come from.
+    pub(crate) addresses: Addresses,
+    /// How often it tries again.
+    pub(crate) retries: Retries,
     in_force: RefCell<Option<InForce>>,
     generation: Cell<u64>,
     behind_since: Cell<Option<Duration>>,
@@ -146,6 +180,12 @@ const TOKENS_MAX: usize = 4_096;
 
 /// How long a core may be behind the published policy.
 const BEHIND_MAX: Duration = Duration::from_secs(1);
+
+/// How much of the buffer budget may be used before idle connections are closed, before new
+/// requests are refused, and before no connection is accepted.
+const SHED_IDLE_PERCENT: usize = 80;
+const REFUSE_PERCENT: usize = 90;
+const STOP_ACCEPTING_PERCENT: usize = 95;
 
 /// Exchanges decided again between two yields.
 const REDECIDE_SLICE: usize = 64;
@@ -160,20 +200,24 @@ impl<N: Network> Core<N> {
         log: LogQueue,
         reports: mpsc::Sender<Report>,
     ) -> Self {
-        let idle_max = node.settings.limits.upstream_idle_per_endpoint_max;
+        let limits = &node.settings.limits;
+        let probe_every = Duration::from_millis(limits.upstream_probe_ms);
+        let endpoints = Endpoints::new(limits.upstream_requests_per_endpoint_max, probe_every);
         Self {
-            pool: Pool::new(network.clone(), idle_max),
+            pool: Pool::new(network.clone(), limits.upstream_idle_per_endpoint_max),
             network,
             node,
             seat,
             counters,
-            endpoints: Endpoints::default(),
+            endpoints,
             registry: Registry::new(),
             idle: Registry::new(),
             tokens: RefCell::new(TokenCache::new(TOKENS_MAX)),
             log,
             reports,
             failures: Failures::default(),
+            addresses: Addresses::default(),
+            retries: Retries::new(),
             in_force: RefCell::new(None),
             generation: Cell::new(0),
             behind_since: Cell::new(None),
@@ -226,8 +270,46 @@ impl<N: Network> Core<N> {
     /// Whether so much of the buffer budget is used that no new exchange begins: what is left is
     /// for those that run, which are never shed first.
     pub(crate) fn is_short_of_buffers(&self) -> bool {
+        self.uses_more_than(REFUSE_PERCENT)
+    }
+
+    /// Whether connections are accepted: not when there is hardly room for the heads of those that
+    /// are there already. They wait in the kernel meanwhile.
+    pub(crate) fn is_accepting(&self) -> bool {
+        !self.uses_more_than(STOP_ACCEPTING_PERCENT)
+    }
+
+    fn uses_more_than(&self, percent: usize) -> bool {
         let pool = self.network.pool();
-        pool.bytes_in_use() > pool.bytes_max() / 10 * 9
+        pool.bytes_in_use() > pool.bytes_max() / 100 * percent
+    }
+
+    /// Closes what only waits, when buffers get short: connections of callers between two requests,
+    /// and kept ones to model servers.
+    fn shed_idle(&self) {
+        if !self.uses_more_than(SHED_IDLE_PERCENT) {
+            return;
+        }
+        for waiting in self.idle.open() {
+            if waiting.cancel(Reason::NO_BUFFERS) {
+                self.counters.reached(Limit::Buffers);
+            }
+        }
+        for _ in 0..self.pool.shed() {
+            self.counters.reached(Limit::Buffers);
+        }
+    }
+
+    /// Whether a request may be tried again; if so, that is counted.
+    pub(crate) fn may_try_again(&self) -> bool {
+        let may = self.retries.may_try(self.network.now());
+        let count = if may {
+            &self.counters.upstream_retries
+        } else {
+            &self.counters.upstream_retries_refused
+        };
+        count.add(1);
+        may
     }
 
     /// The limits of the settings.
@@ -259,11 +341,13 @@ impl<N: Network> Core<N> {
     /// exchange again and cuts those that are now denied, then says that it is enforced.
     pub(crate) async fn refresh(&self) {
         let Some(enforced) = self.node.published.load_full() else { return };
-        let enforced: InForce = Rc::new(CoreView::new(enforced, &self.endpoints));
+        let enforced: InForce =
+            Rc::new(CoreView::new(enforced, &self.endpoints, self.network.now()));
         let position = enforced.position;
         *self.in_force.borrow_mut() = Some(Rc::clone(&enforced));
         self.generation.set(self.generation().wrapping_add(1));
         self.tokens.borrow_mut().clear();
+        self.pool.forget_unless(|id| enforced.has_tls(id));
         let open = self.registry.open();
         for slice in open.chunks(REDECIDE_SLICE) {
             for exchange in slice {
@@ -285,8 +369,11 @@ impl<N: Network> Core<N> {
     /// are set.
     pub(crate) fn tick(&self) {
         self.pool.expire(self.network.now());
+        self.shed_idle();
         let in_use = self.network.pool().bytes_in_use();
         self.counters.buffer_bytes.set(u64::try_from(in_use).unwrap_or(u64::MAX));
+        let waiting = u64::try_from(self.endpoints.waiting()).unwrap_or(u64::MAX);
+        self.counters.upstream_waiting.set(waiting);
         self.tell_health();
     }
 
@@ -307,11 +394,10 @@ impl<N: Network> Core<N> {
         }
     }
 
-    /// Cuts every open exchange: the end of a drain.
-    pub(crate) fn cut_all(&self, reason: &Reason) {
-        for exchange in self.registry.open() {
-            exchange.cancel(reason.clone());
-        }
+    /// Cuts every open exchange, the end of a drain; how many went on until now.
+    pub(crate) fn cut_all(&self, reason: &Reason) -> usize {
+        let open = self.registry.open();
+        open.iter().filter(|exchange| exchange.cancel(reason.clone())).count()
     }
 
     /// How long the core lets a drain take.

@@ -4,7 +4,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use penstock_config::node::Position;
+use penstock_tls::Failure;
 
+use crate::limits::Limit;
 use crate::reason::Reason;
 
 /// A number that one core writes and any thread reads.
@@ -33,10 +35,52 @@ impl Count {
     }
 }
 
+/// One number for each place of a table.
+#[derive(Debug)]
+struct Table<const PLACES: usize>([Count; PLACES]);
+
+impl<const PLACES: usize> Default for Table<PLACES> {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Count::default()))
+    }
+}
+
+/// TLS handshakes of one side, by how they ended.
+#[derive(Debug, Default)]
+pub(crate) struct Handshakes {
+    full: Count,
+    resumed: Count,
+    failed: Table<{ Failure::LABELS.len() }>,
+}
+
+impl Handshakes {
+    /// Counts one that was done.
+    pub(crate) fn done(&self, resumed: bool) {
+        if resumed { self.resumed.add(1) } else { self.full.add(1) }
+    }
+
+    /// Counts one that failed.
+    pub(crate) fn failed(&self, failure: Failure) {
+        if let Some(count) = self.failed.0.get(failure.index()) {
+            count.add(1);
+        }
+    }
+
+    /// How many ended how.
+    pub(crate) fn by_result(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let done = [("full", self.full.read()), ("resumed", self.resumed.read())];
+        let failed = Failure::LABELS.into_iter().zip(self.failed.0.iter().map(Count::read));
+        done.into_iter().chain(failed)
+    }
+}
+
 /// All counters of one core.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
-    ended: [Count; Reason::LABELS.len()],
+    ended: Table<{ Reason::LABELS.len() }>,
+    limits: Table<{ Limit::ALL.len() }>,
+    pub(crate) tls_accepted: Handshakes,
+    pub(crate) tls_connected: Handshakes,
     pub(crate) clients_open: Count,
     pub(crate) clients_accepted: Count,
     pub(crate) clients_refused: Count,
@@ -46,6 +90,12 @@ pub(crate) struct Counters {
     pub(crate) upstream_connects: Count,
     pub(crate) upstream_reuses: Count,
     pub(crate) upstream_stirred: Count,
+    pub(crate) upstream_retries: Count,
+    pub(crate) upstream_retries_refused: Count,
+    pub(crate) upstream_probes: Count,
+    pub(crate) upstream_probes_failed: Count,
+    pub(crate) upstream_waiting: Count,
+    pub(crate) accepts_failed: Count,
     pub(crate) bytes_down: Count,
     pub(crate) bytes_up: Count,
     pub(crate) log_dropped: Count,
@@ -71,13 +121,29 @@ impl Counters {
 
     /// Counts the end of an exchange.
     pub(crate) fn ended(&self, reason: &Reason) {
-        if let Some(count) = self.ended.get(reason.index()) {
+        if let Some(count) = self.ended.0.get(reason.index()) {
+            count.add(1);
+        }
+        if let Some(limit) = reason.limit() {
+            self.reached(limit);
+        }
+    }
+
+    /// Counts what a limit ended or refused.
+    pub(crate) fn reached(&self, limit: Limit) {
+        let known = Limit::ALL.iter().zip(&self.limits.0);
+        for (_, count) in known.filter(|(known, _)| **known == limit) {
             count.add(1);
         }
     }
 
+    /// How often each limit was reached, by its key.
+    pub(crate) fn limits_reached(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        Limit::ALL.iter().zip(&self.limits.0).map(|(limit, count)| (limit.key(), count.read()))
+    }
+
     /// How many exchanges ended so, by position in [`Reason::LABELS`].
     pub(crate) fn ended_by_label(&self, index: usize) -> u64 {
-        self.ended.get(index).map_or(0, Count::read)
+        self.ended.0.get(index).map_or(0, Count::read)
     }
 }

@@ -6,21 +6,30 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::queue::{Places, Queue};
 use crate::reason::Reason;
 
 /// Failures in a row after which an endpoint is left alone.
 const FAILURES_MAX: u32 = 5;
 
-/// How long it is left alone; then requests try it again, and the next failure counts at once.
+/// How long it is left alone without probes; then requests try it again, and the next failure
+/// counts at once. With probes it is a probe that brings it back, so the time is longer than a few
+/// of them.
 const LEFT_ALONE: Duration = Duration::from_secs(10);
 
+/// Probes that an endpoint which is left alone may miss before requests try it again.
+const MISSED_PROBES: u32 = 3;
+
 /// One endpoint.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Endpoint {
-    running: Cell<u32>,
+    places: Places,
     failures: Cell<u32>,
+    left_alone: Duration,
     alone_until: Cell<Duration>,
     tried: Cell<bool>,
+    heard_at: Cell<Duration>,
+    probing: Cell<bool>,
 }
 
 /// What an operator is told.
@@ -28,9 +37,9 @@ pub(crate) struct Endpoint {
 pub(crate) enum Health {
     /// The last requests failed.
     Down,
-    /// No request yet.
+    /// No request and no probe yet.
     Unknown,
-    /// The last request got an answer.
+    /// The last request got an answer, or a probe did.
     Up,
 }
 
@@ -45,19 +54,41 @@ impl Health {
     }
 }
 
-/// One exchange that runs on an endpoint, for as long as it lives.
-pub(crate) struct Running(Rc<Endpoint>);
+/// A probe that is under way; no other begins meanwhile.
+pub(crate) struct Probing(Rc<Endpoint>);
 
 impl Endpoint {
-    /// Counts an exchange.
-    pub(crate) fn run(self: &Rc<Self>) -> Running {
-        self.running.set(self.running.get().saturating_add(1));
-        Running(Rc::clone(self))
+    /// One that nothing is known of.
+    pub(crate) fn new(requests_max: u32, probe_every: Duration, now: Duration) -> Self {
+        Self {
+            places: Places::new(requests_max),
+            failures: Cell::new(0),
+            left_alone: LEFT_ALONE.max(probe_every.saturating_mul(MISSED_PROBES)),
+            alone_until: Cell::new(Duration::ZERO),
+            tried: Cell::new(false),
+            heard_at: Cell::new(now),
+            probing: Cell::new(false),
+        }
     }
 
-    /// Exchanges that run on it from this core.
-    pub(crate) fn running(&self) -> u32 {
-        self.running.get()
+    /// Its places, those that are taken, and who waits for one.
+    pub(crate) fn places(&self) -> &Places {
+        &self.places
+    }
+
+    /// A probe, if none is under way and nothing was heard from it for so long.
+    pub(crate) fn probe(self: &Rc<Self>, every: Duration, now: Duration) -> Option<Probing> {
+        if self.probing.get() || now.saturating_sub(self.heard_at.get()) < every {
+            return None;
+        }
+        self.probing.set(true);
+        Some(Probing(Rc::clone(self)))
+    }
+
+    /// It takes connections: all that is known of one that was idle. Failures of requests stay.
+    pub(crate) fn takes_connections(&self, now: Duration) {
+        self.heard_at.set(now);
+        self.tried.set(true);
     }
 
     /// Whether it is left alone now.
@@ -80,6 +111,7 @@ impl Endpoint {
         if fault.is_some() && !failed {
             return;
         }
+        self.heard_at.set(now);
         self.tried.set(true);
         if !failed {
             self.failures.set(0);
@@ -88,24 +120,32 @@ impl Endpoint {
         }
         self.failures.set(self.failures.get().saturating_add(1));
         if self.failures.get() >= FAILURES_MAX {
-            self.alone_until.set(now.saturating_add(LEFT_ALONE));
+            self.alone_until.set(now.saturating_add(self.left_alone));
         }
     }
 }
 
-impl Drop for Running {
+impl Probing {
+    /// What is probed.
+    pub(crate) fn endpoint(&self) -> &Endpoint {
+        &self.0
+    }
+}
+
+impl Drop for Probing {
     fn drop(&mut self) {
-        self.0.running.set(self.0.running.get().saturating_sub(1));
+        self.0.probing.set(false);
     }
 }
 
 /// Whether a reason says something about the endpoint.
-fn is_its_fault(reason: &Reason) -> bool {
+pub(crate) fn is_its_fault(reason: &Reason) -> bool {
     match reason {
-        Reason::UpstreamConnectTimeout
+        Reason::UpstreamConnectTimeout(_)
         | Reason::UpstreamProtocol
         | Reason::UpstreamReset
-        | Reason::UpstreamTimeout
+        | Reason::UpstreamTimeout(_)
+        | Reason::UpstreamTls(_)
         | Reason::UpstreamUnreachable => true,
         Reason::Served
         | Reason::Ambiguous(_)
@@ -116,19 +156,19 @@ fn is_its_fault(reason: &Reason) -> bool {
         | Reason::Denied(_)
         | Reason::Draining
         | Reason::Expectation
-        | Reason::HeadTooLarge
+        | Reason::HeadTooLarge(_)
         | Reason::Internal
         | Reason::Method
         | Reason::NoConnection
         | Reason::NotImplemented
-        | Reason::Overloaded
+        | Reason::Overloaded(_)
         | Reason::PolicyChanged(_)
         | Reason::PolicyStale
         | Reason::RateLimited
         | Reason::StreamTooLong
         | Reason::TargetTooLong
-        | Reason::Timeout
-        | Reason::TooLarge
+        | Reason::Timeout(_)
+        | Reason::TooLarge(_)
         | Reason::Unauthenticated(_)
         | Reason::UnsupportedEncoding
         | Reason::UpstreamRedirect
@@ -137,26 +177,56 @@ fn is_its_fault(reason: &Reason) -> bool {
     }
 }
 
-/// All endpoints that this core knows.
-#[derive(Debug, Default)]
+/// All endpoints that this core knows, and the queues of connections before them.
+#[derive(Debug)]
 pub(crate) struct Endpoints {
     known: RefCell<HashMap<String, Rc<Endpoint>>>,
+    queues: RefCell<HashMap<String, Rc<Queue>>>,
+    tickets: Rc<Cell<u64>>,
+    requests_max: u32,
+    probe_every: Duration,
 }
 
 impl Endpoints {
+    /// None yet. Each has so many places, and is probed so often.
+    pub(crate) fn new(requests_max: u32, probe_every: Duration) -> Self {
+        Self {
+            known: RefCell::default(),
+            queues: RefCell::default(),
+            tickets: Rc::default(),
+            requests_max,
+            probe_every,
+        }
+    }
+
+    /// The queue of a connection: the same one for as long as somebody uses it.
+    pub(crate) fn queue(&self, connection: &str) -> Rc<Queue> {
+        let mut queues = self.queues.borrow_mut();
+        let queue = queues
+            .entry(connection.to_owned())
+            .or_insert_with(|| Rc::new(Queue::new(&self.tickets)));
+        Rc::clone(queue)
+    }
+
+    /// Requests that wait, before all connections.
+    pub(crate) fn waiting(&self) -> usize {
+        self.queues.borrow().values().map(|queue| queue.waiting()).sum()
+    }
+
     /// The state of an endpoint: the same one for as long as somebody uses it.
-    pub(crate) fn of(&self, authority: &str) -> Rc<Endpoint> {
+    pub(crate) fn of(&self, authority: &str, now: Duration) -> Rc<Endpoint> {
         let mut known = self.known.borrow_mut();
         if let Some(endpoint) = known.get(authority) {
             return Rc::clone(endpoint);
         }
-        let endpoint = Rc::new(Endpoint::default());
+        let endpoint = Rc::new(Endpoint::new(self.requests_max, self.probe_every, now));
         known.insert(authority.to_owned(), Rc::clone(&endpoint));
         endpoint
     }
 
-    /// Forgets endpoints that no policy and no exchange holds any more.
+    /// Forgets endpoints and queues that no policy and no exchange holds any more.
     pub(crate) fn forget_unused(&self) {
+        self.queues.borrow_mut().retain(|_, queue| Rc::strong_count(queue) > 1);
         self.known.borrow_mut().retain(|_, endpoint| Rc::strong_count(endpoint) > 1);
     }
 
@@ -182,7 +252,7 @@ where
     let rank = |index: usize| {
         let state = endpoint(index);
         let state = state.as_ref().map(AsRef::as_ref);
-        state.map_or((true, u32::MAX), |one| (one.is_left_alone(now), one.running()))
+        state.map_or((true, u32::MAX), |one| (one.is_left_alone(now), one.places().taken()))
     };
     let mut order: Vec<usize> = (0..count).collect();
     let Some([first, second]) = pick(count, random) else { return order };
@@ -204,11 +274,16 @@ fn pick(count: usize, random: [usize; 2]) -> Option<[usize; 2]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::queue::Running;
 
     const NOW: Duration = Duration::from_secs(100);
 
+    fn endpoint() -> Rc<Endpoint> {
+        Rc::new(Endpoint::new(8, Duration::ZERO, Duration::ZERO))
+    }
+
     fn endpoints(count: usize) -> Vec<Rc<Endpoint>> {
-        (0..count).map(|_| Rc::new(Endpoint::default())).collect()
+        (0..count).map(|_| endpoint()).collect()
     }
 
     fn order_of(all: &[Rc<Endpoint>], random: [usize; 2]) -> Vec<usize> {
@@ -218,7 +293,7 @@ mod tests {
     #[test]
     fn of_two_choices_the_one_with_less_to_do_is_tried_first() {
         let all = endpoints(3);
-        let _busy = all[0].run();
+        let _busy = Running::on(&all[0]).unwrap();
         assert_eq!(order_of(&all, [0, 1])[0], 2);
         assert_eq!(order_of(&all, [0, 0])[0], 1);
     }
@@ -251,9 +326,32 @@ mod tests {
     #[test]
     fn an_exchange_counts_for_as_long_as_it_runs() {
         let all = endpoints(1);
-        let running = all[0].run();
-        assert_eq!(all[0].running(), 1);
+        let running = Running::on(&all[0]).unwrap();
+        assert_eq!(all[0].places().taken(), 1);
         drop(running);
-        assert_eq!(all[0].running(), 0);
+        assert_eq!(all[0].places().taken(), 0);
+    }
+
+    #[test]
+    fn an_endpoint_is_probed_once_at_a_time_and_only_when_it_was_silent_for_long() {
+        let (endpoint, every) = (endpoint(), Duration::from_secs(10));
+        endpoint.learn(None, NOW);
+        assert!(endpoint.probe(every, NOW + every / 2).is_none());
+        let probing = endpoint.probe(every, NOW + every).unwrap();
+        assert!(endpoint.probe(every, NOW + every).is_none());
+        drop(probing);
+        assert!(endpoint.probe(every, NOW + every).is_some());
+    }
+
+    #[test]
+    fn with_probes_an_endpoint_is_left_alone_for_longer_than_several_of_them_take() {
+        let every = Duration::from_secs(20);
+        let endpoint = Endpoint::new(8, every, NOW);
+        for _ in 0..FAILURES_MAX {
+            endpoint.learn(Some(&Reason::UpstreamReset), NOW);
+        }
+        assert!(endpoint.is_left_alone(NOW + every * 2));
+        endpoint.takes_connections(NOW + every);
+        assert!(endpoint.is_left_alone(NOW + every * 2), "an open port is no answer");
     }
 }

@@ -5,17 +5,22 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::endpoint::{Endpoint as EndpointState, Endpoints};
+use crate::queue::Queue;
+use crate::upstream_tls::{Security, UpstreamTlsConfigs};
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use penstock_config::catalogue::Table;
+use penstock_config::certificates::client_certificate;
 use penstock_config::decision::{ConnectionIndex, Policy};
 use penstock_config::documents::{Connection, CredentialScheme, Endpoint, Issuer};
-use penstock_config::node::{Credentials, Position};
+use penstock_config::node::{Credentials, LeasedCredential, Position};
 use penstock_config::snapshot::Snapshot;
 use penstock_identity::Issuers;
+use rustls::sign::CertifiedKey;
 use zeroize::Zeroizing;
 
 /// A compiled snapshot.
@@ -61,11 +66,14 @@ pub(crate) struct Upstream {
 }
 
 /// One endpoint, ready for use.
+#[derive(Clone)]
 pub(crate) struct Target {
     /// Where it is.
     pub(crate) endpoint: Endpoint,
     /// `Host` of its requests.
     pub(crate) authority: String,
+    /// How connections to it are secured.
+    pub(crate) security: Security,
 }
 
 /// An endpoint as one core uses it.
@@ -99,6 +107,16 @@ pub(crate) enum Injection {
     },
 }
 
+/// What the servers of a connection are shown as the gateway's own certificate.
+pub(crate) enum ClientCertificate {
+    /// They ask for none.
+    None,
+    /// They ask for one and this node does not have it: requests are refused.
+    Missing,
+    /// A chain and the key that signs with it, and a digest of the secret that they came from.
+    Held(Arc<CertifiedKey>, [u8; 32]),
+}
+
 /// A snapshot that can't be enforced; it is refused whole.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CompileError {
@@ -119,23 +137,26 @@ pub(crate) enum CompileError {
 }
 
 impl Enforced {
-    /// Compiles a verified snapshot. Keys that don't pass are left out; the second value says
-    /// which.
+    /// Compiles a verified snapshot. Keys that don't pass, and TLS that can't be set up, are left
+    /// out; the second value says which.
     ///
     /// # Errors
     /// A part that does not compile: the whole snapshot is refused.
     pub(crate) fn compile(
         snapshot: &Snapshot,
         credentials: Option<&Credentials>,
+        configs: &mut UpstreamTlsConfigs,
     ) -> Result<(Self, Vec<String>), CompileError> {
         let documents: Vec<_> = snapshot.issuers.iter().map(|one| one.document.clone()).collect();
         let policy = Policy::compile(&documents, &snapshot.connections, &snapshot.rules)
             .map_err(CompileError::Policy)?;
         let (issuers, problems) = Issuers::compile(&snapshot.issuers);
+        let mut problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        configs.begin();
         let upstreams = snapshot
             .connections
             .iter()
-            .map(|connection| Upstream::compile(connection, credentials))
+            .map(|connection| Upstream::compile(connection, credentials, configs, &mut problems))
             .collect::<Result<_, _>>()?;
         let compiled = Self {
             position: snapshot.position,
@@ -145,7 +166,7 @@ impl Enforced {
             trusted: documents.iter().map(|one| (one.name.clone(), Trust::of(one))).collect(),
             upstreams,
         };
-        Ok((compiled, problems.iter().map(ToString::to_string).collect()))
+        Ok((compiled, problems))
     }
 
     /// What an issuer is trusted for, by the name of its document.
@@ -158,6 +179,12 @@ impl Enforced {
         self.upstreams.get(usize::try_from(index.0).ok()?)
     }
 
+    /// Whether a connection leads over this TLS configuration.
+    pub(crate) fn has_tls(&self, id: u64) -> bool {
+        let mut targets = self.upstreams.iter().flat_map(|upstream| &upstream.endpoints);
+        targets.any(|target| target.security.id() == Some(id))
+    }
+
     /// All connections.
     pub(crate) fn upstreams(&self) -> &[Upstream] {
         &self.upstreams
@@ -168,6 +195,8 @@ impl Upstream {
     fn compile(
         connection: &Connection,
         credentials: Option<&Credentials>,
+        configs: &mut UpstreamTlsConfigs,
+        problems: &mut Vec<String>,
     ) -> Result<Self, CompileError> {
         let (table, _) =
             Table::build(connection.protocol, connection.version.as_deref(), &connection.table)
@@ -175,7 +204,15 @@ impl Upstream {
                     name: connection.name.clone(),
                     problem: format!("row {row}: {problem}"),
                 })?;
-        let endpoints: Vec<Target> = connection.endpoints.iter().map(Target::new).collect();
+        let certificate = ClientCertificate::compile(connection, credentials);
+        let mut endpoints = Vec::with_capacity(connection.endpoints.len());
+        for endpoint in &connection.endpoints {
+            let security = configs.of(connection, endpoint, &certificate).unwrap_or_else(|why| {
+                problems.push(format!("connection {}: {why}", connection.name));
+                Security::Impossible
+            });
+            endpoints.push(Target::new(endpoint, security));
+        }
         if endpoints.is_empty() {
             return Err(CompileError::NoEndpoint(connection.name.clone()));
         }
@@ -185,24 +222,23 @@ impl Upstream {
 }
 
 impl Target {
-    fn new(endpoint: &Endpoint) -> Self {
+    fn new(endpoint: &Endpoint, security: Security) -> Self {
         let host = if endpoint.host.contains(':') {
             format!("[{}]", endpoint.host)
         } else {
             endpoint.host.clone()
         };
+        let default = if security.is_clear() { 80 } else { 443 };
         let authority =
-            if endpoint.port == 80 { host } else { format!("{host}:{}", endpoint.port) };
-        Self { endpoint: endpoint.clone(), authority }
+            if endpoint.port == default { host } else { format!("{host}:{}", endpoint.port) };
+        Self { endpoint: endpoint.clone(), authority, security }
     }
 }
 
 impl Injection {
     fn compile(connection: &Connection, credentials: Option<&Credentials>) -> Self {
         let Some(wanted) = &connection.credential else { return Self::None };
-        let leased = credentials
-            .and_then(|all| all.credentials.iter().find(|one| one.name == wanted.secret));
-        let Some(leased) = leased else { return Self::Missing };
+        let Some(leased) = leased(credentials, &wanted.secret) else { return Self::Missing };
         let mut value = Zeroizing::new(Vec::with_capacity(leased.value.len() * 2 + 8));
         match wanted.scheme {
             CredentialScheme::Basic => {
@@ -218,6 +254,25 @@ impl Injection {
         }
         Self::Header { name: wanted.header.clone(), value }
     }
+}
+
+impl ClientCertificate {
+    /// The control plane keeps no other value under such a name; one that comes all the same is
+    /// like none.
+    fn compile(connection: &Connection, credentials: Option<&Credentials>) -> Self {
+        let Some(secret) = connection.client_certificate_secret() else { return Self::None };
+        let Some(leased) = leased(credentials, secret) else { return Self::Missing };
+        let mut value_digest = [0; 32];
+        value_digest.copy_from_slice(digest(&SHA256, leased.value.as_bytes()).as_ref());
+        match client_certificate(&leased.value) {
+            Ok(certificate) => Self::Held(Arc::new(certificate), value_digest),
+            Err(_) => Self::Missing,
+        }
+    }
+}
+
+fn leased<'c>(credentials: Option<&'c Credentials>, secret: &str) -> Option<&'c LeasedCredential> {
+    credentials?.credentials.iter().find(|one| one.name == secret)
 }
 
 /// Addresses of host names, found off the reactors.
@@ -247,24 +302,37 @@ impl Resolved {
 pub(crate) struct CoreView {
     enforced: Arc<Enforced>,
     targets: Vec<Rc<[Rc<CoreTarget>]>>,
+    queues: Vec<Rc<Queue>>,
 }
 
 impl CoreView {
     /// A view for the core that calls.
-    pub(crate) fn new(enforced: Arc<Enforced>, endpoints: &Endpoints) -> Self {
+    pub(crate) fn new(enforced: Arc<Enforced>, endpoints: &Endpoints, now: Duration) -> Self {
         let one = |target: &Target| {
-            let target = Target::new(&target.endpoint);
-            let state = endpoints.of(&target.authority);
+            let target = target.clone();
+            let state = endpoints.of(&target.authority, now);
             Rc::new(CoreTarget { target, state })
         };
         let own = |upstream: &Upstream| upstream.endpoints.iter().map(one).collect();
         let targets = enforced.upstreams.iter().map(own).collect();
-        Self { enforced, targets }
+        let queue = |upstream: &Upstream| endpoints.queue(&upstream.document.name);
+        let queues = enforced.upstreams.iter().map(queue).collect();
+        Self { enforced, targets, queues }
     }
 
     /// Whether it is a view of this policy.
     pub(crate) fn is(&self, enforced: &Arc<Enforced>) -> bool {
         Arc::ptr_eq(&self.enforced, enforced)
+    }
+
+    /// Each connection with its endpoints.
+    pub(crate) fn all_targets(&self) -> impl Iterator<Item = (&Upstream, &Rc<[Rc<CoreTarget>]>)> {
+        self.enforced.upstreams.iter().zip(&self.targets)
+    }
+
+    /// The queue before a connection's endpoints.
+    pub(crate) fn queue(&self, index: ConnectionIndex) -> Option<&Rc<Queue>> {
+        self.queues.get(usize::try_from(index.0).ok()?)
     }
 
     /// The endpoints of a connection.
@@ -286,3 +354,6 @@ pub(crate) type Published = arc_swap::ArcSwapOption<Enforced>;
 
 /// The same for addresses.
 pub(crate) type PublishedAddresses = arc_swap::ArcSwap<Resolved>;
+
+#[cfg(test)]
+mod tests;

@@ -8,17 +8,18 @@ use std::time::Duration;
 
 use futures_util::future::{Either, select};
 use penstock_reactor::buffer::Buffer;
-use penstock_reactor::network::{Network, NetworkError};
+use penstock_reactor::network::Network;
+use penstock_tls::Failure;
 
 use crate::classify::Payload;
 use crate::client::Client;
 use crate::collect::Pace;
 use crate::core::Core;
-use crate::endpoint::Endpoint;
-use crate::guard::Interrupt;
 use crate::inject::Outbound;
+use crate::limits::Limit;
 use crate::pipeline::Ending;
-use crate::pool::{Taken, UpstreamConnection};
+use crate::pool::UpstreamConnection;
+use crate::reach::{Reached, reach};
 use crate::reason::Reason;
 use crate::relay::{self, Cut, Downlink};
 use crate::respond;
@@ -60,11 +61,12 @@ pub(crate) async fn forward<N: Network>(
     if outbound.streams {
         respond::go_on(core, client).await?;
     }
+    core.retries.requested();
     let mut may_reuse = true;
     loop {
-        let (mut upstream, head, endpoint) =
+        let Reached { mut upstream, head, running } =
             reach(core, client, &outbound, may_reuse, session).await?;
-        let running = endpoint.run();
+        let endpoint = Rc::clone(running.endpoint());
         let sent_before = upstream.output.bytes_sent();
         let conversation = Conversation::default();
         let request = (head, outbound.payload(upstream.reused));
@@ -78,19 +80,24 @@ pub(crate) async fn forward<N: Network>(
             Ok(reusable) => {
                 endpoint.learn(None, core.network.now());
                 let clean = conversation.request_sent.get() && upstream.input.unused_bytes() == 0;
-                if reusable && clean && !outbound.streams {
-                    core.pool.keep(upstream);
+                let keeps = reusable && clean && !outbound.streams;
+                if keeps && !core.pool.keep(upstream) {
+                    core.counters.reached(Limit::UpstreamIdle);
                 }
                 return Ok(());
             }
             Err(Ending::Refused(Reason::UpstreamReset))
-                if stale && may_reuse && (nothing_sent || outbound.repeatable) =>
+                if stale
+                    && may_reuse
+                    && (nothing_sent || outbound.repeatable)
+                    && core.may_try_again() =>
             {
                 // The kept connection had been closed under us: once more, on a new one.
                 upstream.output.abort();
                 may_reuse = false;
             }
             Err(ending) => {
+                let ending = refused_in_tls(ending, &upstream, &conversation);
                 endpoint.learn(ending.reason(), core.network.now());
                 // The model server must not take a cut request for a whole one, nor go on working
                 // for a caller that has left.
@@ -101,52 +108,21 @@ pub(crate) async fn forward<N: Network>(
     }
 }
 
-/// A connection to the first endpoint that takes one, and the head for it.
-async fn reach<N: Network>(
-    core: &Core<N>,
-    client: &Client<N>,
-    outbound: &Outbound,
-    may_reuse: bool,
-    session: &mut Session,
-) -> Result<(UpstreamConnection<N>, Buffer, Rc<Endpoint>), Ending> {
-    let limit = Duration::from_millis(core.limits().connect_ms_max);
-    let addresses = core.node.addresses.load();
-    let mut reason = Reason::UpstreamUnreachable;
-    for (target, head) in outbound.tries() {
-        session.endpoint = Some(target.authority.clone());
-        for address in addresses.addresses(&target.endpoint) {
-            if may_reuse && let Some(kept) = reuse(core, address) {
-                return Ok((kept, head, Rc::clone(&target.state)));
-            }
-            match client.guard.within(limit, core.pool.connect(address)).await {
-                Ok(Ok(connection)) => {
-                    core.counters.upstream_connects.add(1);
-                    return Ok((connection, head, Rc::clone(&target.state)));
-                }
-                Ok(Err(NetworkError::Exhausted)) => return Err(Reason::Overloaded.into()),
-                Ok(Err(_)) => reason = Reason::UpstreamUnreachable,
-                Err(Interrupt::Elapsed) => reason = Reason::UpstreamConnectTimeout,
-                Err(Interrupt::Cancelled(cancelled)) => return Err(cancelled.into()),
-            }
-            target.state.learn(Some(&reason), core.network.now());
+/// A model server may refuse our certificate only after our side of the handshake (TLS 1.3): then
+/// its alert is the answer to the first request.
+fn refused_in_tls<N: Network>(
+    ending: Ending,
+    upstream: &UpstreamConnection<N>,
+    conversation: &Conversation,
+) -> Ending {
+    match (&ending, upstream.input.receiver_ref().failure()) {
+        (Ending::Refused(Reason::UpstreamReset), Some(failure @ Failure::Refused(_)))
+            if !conversation.answered.get() =>
+        {
+            Reason::UpstreamTls(failure).into()
         }
+        _ => ending,
     }
-    Err(reason.into())
-}
-
-fn reuse<N: Network>(
-    core: &Core<N>,
-    address: std::net::SocketAddr,
-) -> Option<UpstreamConnection<N>> {
-    let (kept, stirred) = match core.pool.take(address) {
-        Taken::Kept(connection, stirred) => (Some(connection), stirred),
-        Taken::None(stirred) => (None, stirred),
-    };
-    core.counters.upstream_stirred.add(stirred);
-    if kept.is_some() {
-        core.counters.upstream_reuses.add(1);
-    }
-    kept
 }
 
 /// Both directions at once; ends with the answer, or with whatever ends it early. `Ok(true)`: the

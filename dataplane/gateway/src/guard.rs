@@ -24,12 +24,14 @@ struct CancelState {
 }
 
 impl Cancel {
-    /// Cancels; the first reason stays.
-    pub(crate) fn cancel(&self, reason: Reason) {
+    /// Cancels; the first reason stays. `false`: it was cancelled already.
+    pub(crate) fn cancel(&self, reason: Reason) -> bool {
+        let first = self.0.reason.borrow().is_none();
         self.0.reason.borrow_mut().get_or_insert(reason);
         if let Some(waker) = self.0.waker.borrow_mut().take() {
             waker.wake();
         }
+        first
     }
 
     fn poll(&self, cx: &Context<'_>) -> Option<Reason> {
@@ -48,16 +50,6 @@ pub(crate) enum Interrupt {
     Elapsed,
     /// The exchange was cancelled.
     Cancelled(Reason),
-}
-
-impl Interrupt {
-    /// The reason, where a deadline has one of its own.
-    pub(crate) fn or(self, elapsed: Reason) -> Reason {
-        match self {
-            Self::Elapsed => elapsed,
-            Self::Cancelled(reason) => reason,
-        }
-    }
 }
 
 type Timer = Pin<Box<dyn Future<Output = ()>>>;
@@ -102,6 +94,15 @@ impl<N: Network> Guard<N> {
     /// Whether the end of the whole exchange has come.
     pub(crate) fn is_over(&self) -> bool {
         self.network.now() >= self.ends.get()
+    }
+
+    /// Why a wait ended: `elapsed`, unless it was the end of the whole exchange.
+    pub(crate) fn reason(&self, interrupt: Interrupt, elapsed: Reason) -> Reason {
+        match interrupt {
+            Interrupt::Cancelled(reason) => reason,
+            Interrupt::Elapsed if self.is_over() => Reason::StreamTooLong,
+            Interrupt::Elapsed => elapsed,
+        }
     }
 
     /// Waits for `future`, for at most `limit` and not beyond the end of the exchange.

@@ -16,8 +16,10 @@ use crate::core::Core;
 use crate::decide::{Cleared, Permit};
 use crate::endpoint::order;
 use crate::enforced::{CoreTarget, Injection, Target, Upstream};
+use crate::limits::Limit;
 use crate::output::HeadBlock;
 use crate::pipeline::Ending;
+use crate::queue::Queue;
 use crate::reason::Reason;
 use crate::registry::{Entry, OpenExchange};
 use crate::session::Session;
@@ -30,6 +32,8 @@ pub(crate) struct Outbound {
     pub(crate) streams: bool,
     /// All endpoints of the connection: what a `location` may name.
     pub(crate) targets: Rc<[Rc<CoreTarget>]>,
+    /// The queue before them.
+    pub(crate) queue: Rc<Queue>,
     /// Largest body, in bytes.
     pub(crate) body_bytes_max: u64,
     /// Whether the request can be sent again after bytes of it were sent (RFC 9110 section 9.2.2).
@@ -79,6 +83,7 @@ pub(crate) fn inject<N: Network>(
     let upstream = in_force.upstream(connection).ok_or(Reason::Internal)?;
     client.guard.end_in(Duration::from_millis(upstream.document.limits.stream_ms_max));
     let targets = Rc::clone(in_force.targets(connection).ok_or(Reason::Internal)?);
+    let queue = Rc::clone(in_force.queue(connection).ok_or(Reason::Internal)?);
     let count = targets.len();
     let mut tries = Vec::with_capacity(count);
     let state = |index: usize| targets.get(index).map(|target| Rc::clone(&target.state));
@@ -93,6 +98,7 @@ pub(crate) fn inject<N: Network>(
         tries: RefCell::new(tries),
         streams: matches!(payload, Payload::Streamed(_)),
         targets,
+        queue,
         body_bytes_max,
         repeatable: client.head.method.is_safe() && matches!(payload, Payload::None),
         to_head_request: session.method == "HEAD",
@@ -114,9 +120,13 @@ fn head<N: Network>(
         Injection::Missing => return Err(Reason::CredentialUnavailable),
         Injection::Header { name, value } => Some((name.as_bytes(), value.as_slice())),
     };
-    let mut block = HeadBlock::new(core.network.pool()).map_err(|_| Reason::Overloaded)?;
+    let mut block = HeadBlock::new(core.network.pool()).map_err(|_| Reason::NO_BUFFERS)?;
     write(&mut block, client, endpoint, cleared, session, credential).map_err(|error| {
-        if error == WriteError::Full { Reason::HeadTooLarge } else { Reason::Internal }
+        if error == WriteError::Full {
+            Reason::HeadTooLarge(Limit::HeadBytes)
+        } else {
+            Reason::Internal
+        }
     })?;
     Ok(block.freeze())
 }

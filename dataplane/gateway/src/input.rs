@@ -96,6 +96,11 @@ impl<R: Receiver> Input<R> {
         self.unused.clear();
     }
 
+    /// The receiver, to ask how it does.
+    pub(crate) fn receiver_ref(&self) -> &R {
+        &self.receiver
+    }
+
     /// The receiver, to look at an idle connection.
     pub(crate) fn receiver(&mut self) -> &mut R {
         &mut self.receiver

@@ -8,6 +8,16 @@ pub(crate) const CLIENTS_OPEN: &str = "penstock_accept_connections_open";
 pub(crate) const CLIENTS_ACCEPTED: &str = "penstock_accept_connections_total";
 /// Connections of callers that were refused because the core had too many.
 pub(crate) const CLIENTS_REFUSED: &str = "penstock_accept_connections_refused_total";
+/// How often each limit ended or refused something, by the key that sets it.
+pub(crate) const LIMITS_REACHED: &str = "penstock_limits_reached_total";
+/// TLS handshakes with callers, by result: `full`, `resumed`, or why they failed.
+pub(crate) const TLS_ACCEPTED: &str = "penstock_accept_tls_handshakes_total";
+/// TLS handshakes with model servers, by result.
+pub(crate) const TLS_CONNECTED: &str = "penstock_upstream_tls_handshakes_total";
+/// When the first of the certificates that callers are shown expires, since the Unix epoch.
+pub(crate) const CERTIFICATE_EXPIRY: &str = "penstock_accept_certificate_expiry_timestamp_seconds";
+/// Changes of the certificates' files that were refused.
+pub(crate) const CERTIFICATES_REFUSED: &str = "penstock_accept_certificates_refused_total";
 /// Exchanges that run now.
 pub(crate) const EXCHANGES_OPEN: &str = "penstock_exchange_open";
 /// Tokens that were verified, and not found in the cache.
@@ -21,6 +31,18 @@ pub(crate) const UPSTREAM_REUSES: &str = "penstock_upstream_reuses_total";
 /// Kept upstream connections that were not quiet any more when they were to be used: closed by the
 /// model server, or with bytes on them that nobody asked for.
 pub(crate) const UPSTREAM_STIRRED: &str = "penstock_upstream_stirred_total";
+/// Requests that were tried again, on another connection or endpoint.
+pub(crate) const UPSTREAM_RETRIES: &str = "penstock_upstream_retries_total";
+/// Requests that were not tried again because too many are: a dead model server must be no storm.
+pub(crate) const UPSTREAM_RETRIES_REFUSED: &str = "penstock_upstream_retries_refused_total";
+/// Probes of endpoints.
+pub(crate) const UPSTREAM_PROBES: &str = "penstock_upstream_probes_total";
+/// Probes that failed.
+pub(crate) const UPSTREAM_PROBES_FAILED: &str = "penstock_upstream_probes_failed_total";
+/// Requests that wait for an endpoint.
+pub(crate) const UPSTREAM_WAITING: &str = "penstock_upstream_requests_waiting";
+/// Accepts that failed, for instance because descriptors ran out.
+pub(crate) const ACCEPTS_FAILED: &str = "penstock_accept_failures_total";
 /// Bytes of bodies relayed to callers.
 pub(crate) const BYTES_DOWN: &str = "penstock_relay_down_bytes_total";
 /// Bytes of bodies relayed to model servers.
@@ -39,5 +61,7 @@ pub(crate) const POLICY_VERSION: &str = "penstock_sync_policy_version";
 pub(crate) const CONFIRMATION_AGE: &str = "penstock_sync_confirmation_age_seconds";
 /// Whether the control plane answered the last call.
 pub(crate) const CONTROL_CONNECTED: &str = "penstock_sync_control_connected";
+/// Steps of the wall clock by a minute or more.
+pub(crate) const CLOCK_STEPS: &str = "penstock_sync_clock_steps_total";
 /// Snapshots that were refused.
 pub(crate) const SNAPSHOTS_REFUSED: &str = "penstock_sync_snapshots_refused_total";

@@ -10,7 +10,7 @@ use std::time::Duration;
 use penstock_config::settings::DataplaneSettings;
 use penstock_reactor::cores::{self, CoreSettings, Cores};
 use penstock_reactor::mailbox::{self, MailReceiver, MailSender};
-use penstock_reactor::network::Network;
+use penstock_reactor::network::{Network, NetworkError};
 use penstock_reactor::sockets::{GlommioNetwork, SocketStream};
 use tokio::sync::mpsc;
 
@@ -18,9 +18,12 @@ use crate::access_log::{LogQueue, LogWriter};
 use crate::client;
 use crate::core::{Core, Node, Report};
 use crate::counters::Counters;
+use crate::limits::Limit;
 use crate::operations::{Operations, Views};
+use crate::probe;
 use crate::reason::Reason;
-use crate::sync::{CoreMail, Disk, Joined, Parts, REPORTS_MAX, Sync};
+use crate::sync::{CallersTls, CoreMail, Disk, Joined, Parts, REPORTS_MAX, Sync};
+use crate::upstream_tls::UpstreamTlsConfigs;
 
 /// Why a node does not start: one sentence that says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -60,7 +63,15 @@ impl Running {
         joined: Joined,
     ) -> Result<Self, StartError> {
         let count = core_count(&settings);
+        let configs = UpstreamTlsConfigs::new(settings.upstream_ca_file.as_deref());
+        let configs = configs.map_err(StartError)?;
+        let callers = settings.tls.as_ref().map(CallersTls::load).transpose();
+        let callers = callers.map_err(|problems| StartError(problems.join("; ")))?;
         let node = Arc::new(Node::new(settings));
+        let callers = callers.map(|(callers, tls)| {
+            node.tls.store(Some(Arc::new(tls)));
+            callers
+        });
         let path = &node.settings.access_log;
         let (log_queue, log) = LogWriter::start(path, Arc::clone(&node.log_lost)).map_err(|e| {
             StartError(format!("the access log {} can't be opened: {e}", path.display()))
@@ -88,8 +99,9 @@ impl Running {
             reports: reported,
             counters,
             listen: cores.address().to_string(),
+            configs,
         };
-        let sync = Sync::start(parts)
+        let sync = Sync::start(parts, callers)
             .map_err(|error| StartError(format!("the sync thread can't start: {error}")))?;
         Ok(Self { cores, operations, sync, log, node, mail })
     }
@@ -147,6 +159,11 @@ impl Stopper {
         self.stop.stop();
     }
 
+    /// Has the files of `tls` read again.
+    pub(crate) fn reload(&self) {
+        self.node.reload.notify_one();
+    }
+
     /// Cuts what is open.
     pub(crate) fn cut(&self) {
         for core in &self.mail {
@@ -155,7 +172,8 @@ impl Stopper {
     }
 }
 
-fn core_count(settings: &DataplaneSettings) -> usize {
+/// How many cores the settings ask for, on this machine.
+pub(crate) fn core_count(settings: &DataplaneSettings) -> usize {
     match settings.cores {
         0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
         count => usize::from(count),
@@ -203,7 +221,9 @@ async fn read_mail<N: Network>(core: Rc<Core<N>>, mut mail: MailReceiver<CoreMai
     while let Some(message) = mail.receive().await {
         match message {
             CoreMail::Published => core.refresh().await,
-            CoreMail::CutAll => core.cut_all(&Reason::Draining),
+            CoreMail::CutAll => {
+                core.cut_all(&Reason::Draining);
+            }
         }
     }
 }
@@ -212,6 +232,7 @@ async fn tick<N: Network>(core: Rc<Core<N>>) {
     loop {
         core.network.sleep(Duration::from_secs(1)).await;
         core.tick();
+        probe::begin(&core);
     }
 }
 
@@ -229,16 +250,25 @@ impl cores::Core for GatewayCore {
 
     fn refuse(self: Rc<Self>, stream: SocketStream) {
         self.0.counters.clients_refused.add(1);
+        self.0.counters.reached(Limit::Connections);
         drop(stream);
         // The next one gets the place of one that only waits.
         if let Some(waiting) = self.0.idle.open().first() {
-            waiting.cancel(Reason::Overloaded);
+            waiting.cancel(Reason::Overloaded(Limit::Connections));
         }
+    }
+
+    fn is_accepting(&self) -> bool {
+        self.0.is_accepting()
+    }
+
+    fn accept_failed(&self, _error: NetworkError) {
+        self.0.counters.accepts_failed.add(1);
     }
 }
 
 /// Idle connections close at once, exchanges go on to their end; at the limit they are cut.
-async fn drain<N: Network>(core: Rc<Core<N>>) {
+pub(crate) async fn drain<N: Network>(core: Rc<Core<N>>) {
     let begun = core.network.now();
     let limit = core.drain_limit();
     while core.counters.clients_open.read() > 0 {
@@ -247,7 +277,9 @@ async fn drain<N: Network>(core: Rc<Core<N>>) {
         }
         let passed = core.network.now().saturating_sub(begun);
         if passed > limit {
-            core.cut_all(&Reason::Draining);
+            for _ in 0..core.cut_all(&Reason::Draining) {
+                core.counters.reached(Limit::Drain);
+            }
         }
         if passed > limit.saturating_add(Duration::from_secs(5)) {
             return;

@@ -18,7 +18,7 @@ use prometheus::{Encoder as _, IntCounterVec, IntGaugeVec, Opts, Registry, TextE
 use tokio::sync::watch;
 
 use crate::core::Node;
-use crate::counters::{Count, Counters};
+use crate::counters::{Count, Counters, Handshakes};
 use crate::names;
 use crate::reason::Reason;
 
@@ -150,7 +150,15 @@ fn gather(views: &Views) -> prometheus::Result<Vec<MetricFamily>> {
         ended.with_label_values(&[reason]).inc_by(total);
     }
     registry.register(Box::new(ended))?;
-    let totals: [(&str, Getter); 10] = [
+    let reached =
+        IntCounterVec::new(Opts::new(names::LIMITS_REACHED, "limits by key"), &["limit"])?;
+    for (key, count) in views.cores.iter().flat_map(|core| core.limits_reached()) {
+        reached.with_label_values(&[key]).inc_by(count);
+    }
+    registry.register(Box::new(reached))?;
+    handshakes(&registry, views, names::TLS_ACCEPTED, |core| &core.tls_accepted)?;
+    handshakes(&registry, views, names::TLS_CONNECTED, |core| &core.tls_connected)?;
+    let totals: [(&str, Getter); 15] = [
         (names::CLIENTS_ACCEPTED, |core| &core.clients_accepted),
         (names::CLIENTS_REFUSED, |core| &core.clients_refused),
         (names::TOKENS_VERIFIED, |core| &core.tokens_verified),
@@ -158,6 +166,11 @@ fn gather(views: &Views) -> prometheus::Result<Vec<MetricFamily>> {
         (names::UPSTREAM_CONNECTS, |core| &core.upstream_connects),
         (names::UPSTREAM_REUSES, |core| &core.upstream_reuses),
         (names::UPSTREAM_STIRRED, |core| &core.upstream_stirred),
+        (names::UPSTREAM_RETRIES, |core| &core.upstream_retries),
+        (names::UPSTREAM_RETRIES_REFUSED, |core| &core.upstream_retries_refused),
+        (names::UPSTREAM_PROBES, |core| &core.upstream_probes),
+        (names::UPSTREAM_PROBES_FAILED, |core| &core.upstream_probes_failed),
+        (names::ACCEPTS_FAILED, |core| &core.accepts_failed),
         (names::BYTES_DOWN, |core| &core.bytes_down),
         (names::BYTES_UP, |core| &core.bytes_up),
         (names::LOG_DROPPED, |core| &core.log_dropped),
@@ -166,9 +179,10 @@ fn gather(views: &Views) -> prometheus::Result<Vec<MetricFamily>> {
         per_core(&registry, views, name, getter, true)?;
     }
     per_core(&registry, views, names::PANICS, |core| &core.panics, true)?;
-    let gauges: [(&str, Getter); 4] = [
+    let gauges: [(&str, Getter); 5] = [
         (names::CLIENTS_OPEN, |core| &core.clients_open),
         (names::EXCHANGES_OPEN, |core| &core.exchanges_open),
+        (names::UPSTREAM_WAITING, |core| &core.upstream_waiting),
         (names::BUFFER_BYTES, |core| &core.buffer_bytes),
         (names::POLICY_VERSION, |core| &core.version),
     ];
@@ -177,6 +191,19 @@ fn gather(views: &Views) -> prometheus::Result<Vec<MetricFamily>> {
     }
     node_gauges(&registry, views)?;
     Ok(registry.gather())
+}
+
+fn handshakes(
+    registry: &Registry,
+    views: &Views,
+    name: &str,
+    getter: fn(&Counters) -> &Handshakes,
+) -> prometheus::Result<()> {
+    let family = IntCounterVec::new(Opts::new(name, "TLS handshakes by result"), &["result"])?;
+    for (result, count) in views.cores.iter().flat_map(|core| getter(core).by_result()) {
+        family.with_label_values(&[result]).inc_by(count);
+    }
+    registry.register(Box::new(family))
 }
 
 fn per_core(
@@ -219,12 +246,27 @@ fn node_gauges(registry: &Registry, views: &Views) -> prometheus::Result<()> {
             "access log lines that could not be written",
         ),
         (
+            names::CLOCK_STEPS,
+            node.clock_steps.load(Ordering::Relaxed),
+            "steps of the wall clock by a minute or more",
+        ),
+        (
+            names::CERTIFICATES_REFUSED,
+            node.certificates_refused.load(Ordering::Relaxed),
+            "changes of the certificates' files that were refused",
+        ),
+        (
             names::SNAPSHOTS_REFUSED,
             node.snapshots_refused.load(Ordering::Relaxed),
             "snapshots that were refused",
         ),
     ];
-    for (name, value, help) in gauges {
+    let callers_tls = node.tls.load();
+    let expiry = callers_tls.as_ref().map(|tls| {
+        let help = "when the first certificate that callers are shown expires";
+        (names::CERTIFICATE_EXPIRY, tls.expires().as_secs(), help)
+    });
+    for (name, value, help) in gauges.into_iter().chain(expiry) {
         let gauge = prometheus::IntGauge::with_opts(Opts::new(name, help))?;
         gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
         registry.register(Box::new(gauge))?;

@@ -1,13 +1,15 @@
-//! Kept connections to upstreams, one set a core and address. A connection comes back only after
-//! the whole answer came, the whole request was sent, and no byte beyond the answer has come; what
-//! happens to it while it is idle closes it.
+//! Kept connections to upstreams, one set a core, address and way of securing them: what was opened
+//! under one authority, name and certificate is never used under another. A connection comes back
+//! only after the whole answer came, the whole request was sent, and no byte beyond the answer has
+//! come; what happens to it while it is idle closes it.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use penstock_reactor::network::{Network, NetworkError, Receiver, Stream};
+use penstock_reactor::network::{Network, Receiver, Stream};
+use penstock_tls::{Secured, SecuredReceiver, SecuredSender};
 
 use crate::input::Input;
 use crate::output::Output;
@@ -15,13 +17,35 @@ use crate::output::Output;
 /// One connection to an upstream, checked out.
 pub(crate) struct UpstreamConnection<N: Network> {
     /// What comes from it.
-    pub(crate) input: Input<<N::Stream as Stream>::Receiver>,
+    pub(crate) input: Input<SecuredReceiver<<N::Stream as Stream>::Receiver>>,
     /// What goes to it.
-    pub(crate) output: Output<<N::Stream as Stream>::Sender>,
-    /// Where it goes.
-    pub(crate) address: SocketAddr,
+    pub(crate) output: Output<SecuredSender<<N::Stream as Stream>::Sender>>,
+    /// Where it goes, and how.
+    pub(crate) route: Route,
     /// Whether an earlier exchange used it.
     pub(crate) reused: bool,
+}
+
+/// What connections may stand in for each other: the address, and the TLS configuration's id.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(crate) struct Route {
+    /// Where to.
+    pub(crate) address: SocketAddr,
+    /// [`penstock_tls::ClientTls::id`]; none for clear text.
+    pub(crate) tls: Option<u64>,
+}
+
+impl<N: Network> UpstreamConnection<N> {
+    /// A new connection.
+    pub(crate) fn new(stream: Secured<N::Stream>, route: Route) -> Self {
+        let (receiver, sender) = stream.split();
+        Self {
+            input: Input::from_upstream(receiver),
+            output: Output::new(sender),
+            route,
+            reused: false,
+        }
+    }
 }
 
 struct Idle<N: Network> {
@@ -33,7 +57,7 @@ struct Idle<N: Network> {
 pub(crate) struct Pool<N: Network> {
     network: N,
     idle_max: usize,
-    idle: RefCell<HashMap<SocketAddr, Vec<Idle<N>>>>,
+    idle: RefCell<HashMap<Route, Vec<Idle<N>>>>,
 }
 
 /// Idle for longer than this, a connection is closed: shorter than the keep-alive of uvicorn (5 s),
@@ -49,17 +73,17 @@ pub(crate) enum Taken<N: Network> {
 }
 
 impl<N: Network> Pool<N> {
-    /// An empty pool that keeps so many connections an address.
+    /// An empty pool that keeps so many connections a route.
     pub(crate) fn new(network: N, idle_max: usize) -> Self {
         Self { network, idle_max, idle: RefCell::new(HashMap::new()) }
     }
 
-    /// A kept connection to that address: the one used last, if it is still open and silent.
-    pub(crate) fn take(&self, address: SocketAddr) -> Taken<N> {
+    /// A kept connection of that route: the one used last, if it is still open and silent.
+    pub(crate) fn take(&self, route: Route) -> Taken<N> {
         let now = self.network.now();
         let mut stirred = 0;
         let mut idle = self.idle.borrow_mut();
-        let Some(kept) = idle.get_mut(&address) else { return Taken::None(0) };
+        let Some(kept) = idle.get_mut(&route) else { return Taken::None(0) };
         while let Some(mut candidate) = kept.pop() {
             if now.saturating_sub(candidate.since) > IDLE_MAX {
                 continue;
@@ -73,28 +97,27 @@ impl<N: Network> Pool<N> {
         Taken::None(stirred)
     }
 
-    /// Opens a connection.
-    pub(crate) async fn connect(
-        &self,
-        address: SocketAddr,
-    ) -> Result<UpstreamConnection<N>, NetworkError> {
-        let (receiver, sender) = self.network.connect(address).await?.split();
-        Ok(UpstreamConnection {
-            input: Input::from_upstream(receiver),
-            output: Output::new(sender),
-            address,
-            reused: false,
-        })
-    }
-
-    /// Keeps a connection that is ready for another request.
-    pub(crate) fn keep(&self, connection: UpstreamConnection<N>) {
+    /// Keeps a connection that is ready for another request; `false`: enough are kept, so it is
+    /// closed.
+    pub(crate) fn keep(&self, connection: UpstreamConnection<N>) -> bool {
         let since = self.network.now();
         let mut idle = self.idle.borrow_mut();
-        let kept = idle.entry(connection.address).or_default();
-        if kept.len() < self.idle_max {
+        let kept = idle.entry(connection.route).or_default();
+        let has_room = kept.len() < self.idle_max;
+        if has_room {
             kept.push(Idle { connection, since });
         }
+        has_room
+    }
+
+    /// Closes what no policy leads to any more: `keeps` says which ids of TLS configurations stay.
+    pub(crate) fn forget_unless(&self, keeps: impl Fn(u64) -> bool) {
+        self.idle.borrow_mut().retain(|route, _| route.tls.is_none_or(&keeps));
+    }
+
+    /// Closes all that is idle; how many that were.
+    pub(crate) fn shed(&self) -> usize {
+        self.idle.take().values().map(Vec::len).sum()
     }
 
     /// Closes what was idle for too long.

@@ -4,6 +4,10 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use penstock_tls::Failure;
+
+use crate::limits::Limit;
+
 /// Every way in which an exchange can end. Nothing here carries a byte of the request.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Reason {
@@ -26,7 +30,7 @@ pub(crate) enum Reason {
     /// An `Expect` other than `100-continue`.
     Expectation,
     /// A limit on the head was reached.
-    HeadTooLarge,
+    HeadTooLarge(Limit),
     /// A fault of our own: a panic in this exchange.
     Internal,
     /// The path is known, this method is not.
@@ -36,7 +40,7 @@ pub(crate) enum Reason {
     /// A method, coding or feature that is not spoken here.
     NotImplemented,
     /// A limit shared by all callers was reached.
-    Overloaded,
+    Overloaded(Limit),
     /// A policy that now denies it, or an identity that is no longer trusted, cut a running answer.
     PolicyChanged(Denial),
     /// The control plane has not confirmed the policy for too long.
@@ -48,15 +52,15 @@ pub(crate) enum Reason {
     /// The target is too long.
     TargetTooLong,
     /// The caller was too slow with its head or body.
-    Timeout,
+    Timeout(Limit),
     /// The body is larger than its limit.
-    TooLarge,
+    TooLarge(Limit),
     /// No token, or one that does not hold; the label says why, to us only.
     Unauthenticated(&'static str),
     /// A body that must be read but can't.
     UnsupportedEncoding,
     /// The model server could not be reached in time.
-    UpstreamConnectTimeout,
+    UpstreamConnectTimeout(Limit),
     /// The model server can't be reached.
     UpstreamUnreachable,
     /// The model server answered nonsense.
@@ -66,7 +70,9 @@ pub(crate) enum Reason {
     /// The model server closed or reset the connection.
     UpstreamReset,
     /// The model server was silent for too long.
-    UpstreamTimeout,
+    UpstreamTimeout(Limit),
+    /// TLS with the model server can't be had: its certificate does not hold, or it refuses ours.
+    UpstreamTls(Failure),
     /// The model server refused our credential.
     UpstreamUnauthorized,
     /// A version of HTTP that is not spoken here.
@@ -90,13 +96,55 @@ impl Reason {
         Self::BadRequest(what.into())
     }
 
+    /// The core's buffers are used up.
+    pub(crate) const NO_BUFFERS: Self = Self::Overloaded(Limit::Buffers);
+
+    /// The limit that was reached, where it was one.
+    pub(crate) fn limit(&self) -> Option<Limit> {
+        match self {
+            Self::HeadTooLarge(limit)
+            | Self::Overloaded(limit)
+            | Self::Timeout(limit)
+            | Self::TooLarge(limit)
+            | Self::UpstreamConnectTimeout(limit)
+            | Self::UpstreamTimeout(limit) => Some(*limit),
+            Self::ClientStalled => Some(Limit::SendStall),
+            Self::StreamTooLong => Some(Limit::Stream),
+            Self::TargetTooLong => Some(Limit::TargetBytes),
+            Self::Served
+            | Self::Ambiguous(_)
+            | Self::BadRequest(_)
+            | Self::ClientGone
+            | Self::CredentialUnavailable
+            | Self::Denied(_)
+            | Self::Draining
+            | Self::Expectation
+            | Self::Internal
+            | Self::Method
+            | Self::NoConnection
+            | Self::NotImplemented
+            | Self::PolicyChanged(_)
+            | Self::PolicyStale
+            | Self::RateLimited
+            | Self::Unauthenticated(_)
+            | Self::UnsupportedEncoding
+            | Self::UpstreamUnreachable
+            | Self::UpstreamProtocol
+            | Self::UpstreamRedirect
+            | Self::UpstreamReset
+            | Self::UpstreamTls(_)
+            | Self::UpstreamUnauthorized
+            | Self::Version => None,
+        }
+    }
+
     /// Two readings, and of what.
     pub(crate) fn ambiguous(what: impl Into<Cow<'static, str>>) -> Self {
         Self::Ambiguous(what.into())
     }
 
     /// How many labels there are: the length of a counter table.
-    pub(crate) const LABELS: [&'static str; 32] = [
+    pub(crate) const LABELS: [&'static str; 33] = [
         "served",
         "ambiguous_request",
         "bad_request",
@@ -129,6 +177,7 @@ impl Reason {
         "upstream_unauthorized",
         "version",
         "rate_limited",
+        "upstream_tls",
     ];
 
     /// Position of its label in [`Self::LABELS`].
@@ -143,29 +192,30 @@ impl Reason {
             Self::Denied(_) => 6,
             Self::Draining => 7,
             Self::Expectation => 8,
-            Self::HeadTooLarge => 9,
+            Self::HeadTooLarge(_) => 9,
             Self::Internal => 10,
             Self::Method => 11,
             Self::NoConnection => 12,
             Self::NotImplemented => 13,
-            Self::Overloaded => 14,
+            Self::Overloaded(_) => 14,
             Self::PolicyChanged(_) => 15,
             Self::PolicyStale => 16,
             Self::StreamTooLong => 17,
             Self::TargetTooLong => 18,
-            Self::Timeout => 19,
-            Self::TooLarge => 20,
+            Self::Timeout(_) => 19,
+            Self::TooLarge(_) => 20,
             Self::Unauthenticated(_) => 21,
             Self::UnsupportedEncoding => 22,
-            Self::UpstreamConnectTimeout => 23,
+            Self::UpstreamConnectTimeout(_) => 23,
             Self::UpstreamUnreachable => 24,
             Self::UpstreamProtocol => 25,
             Self::UpstreamRedirect => 26,
             Self::UpstreamReset => 27,
-            Self::UpstreamTimeout => 28,
+            Self::UpstreamTimeout(_) => 28,
             Self::UpstreamUnauthorized => 29,
             Self::Version => 30,
             Self::RateLimited => 31,
+            Self::UpstreamTls(_) => 32,
         }
     }
 
@@ -183,24 +233,26 @@ impl Reason {
             Self::Denied(_) | Self::PolicyChanged(_) => 403,
             Self::NoConnection => 404,
             Self::Method => 405,
-            Self::Timeout | Self::ClientGone | Self::ClientStalled => 408,
-            Self::TooLarge => 413,
+            Self::Timeout(_) | Self::ClientGone | Self::ClientStalled => 408,
+            Self::TooLarge(_) => 413,
             Self::TargetTooLong => 414,
             Self::UnsupportedEncoding => 415,
             Self::Expectation => 417,
             Self::RateLimited => 429,
-            Self::HeadTooLarge => 431,
+            Self::HeadTooLarge(_) => 431,
             Self::Internal => 500,
             Self::NotImplemented => 501,
             Self::UpstreamUnreachable
             | Self::UpstreamProtocol
             | Self::UpstreamRedirect
             | Self::UpstreamReset
+            | Self::UpstreamTls(_)
             | Self::UpstreamUnauthorized => 502,
-            Self::CredentialUnavailable | Self::Draining | Self::Overloaded | Self::PolicyStale => {
-                503
-            }
-            Self::StreamTooLong | Self::UpstreamConnectTimeout | Self::UpstreamTimeout => 504,
+            Self::CredentialUnavailable
+            | Self::Draining
+            | Self::Overloaded(_)
+            | Self::PolicyStale => 503,
+            Self::StreamTooLong | Self::UpstreamConnectTimeout(_) | Self::UpstreamTimeout(_) => 504,
             Self::Version => 505,
         }
     }
@@ -209,9 +261,9 @@ impl Reason {
     pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::PolicyChanged(_) => "denied",
-            Self::HeadTooLarge | Self::TargetTooLong => "too_large",
+            Self::HeadTooLarge(_) | Self::TargetTooLong => "too_large",
             Self::StreamTooLong | Self::ClientStalled => "timeout",
-            Self::UpstreamConnectTimeout => "upstream_timeout",
+            Self::UpstreamConnectTimeout(_) => "upstream_timeout",
             other => other.label(),
         }
     }
@@ -226,15 +278,15 @@ impl Reason {
             | Self::ClientStalled
             | Self::Draining
             | Self::Expectation
-            | Self::HeadTooLarge
+            | Self::HeadTooLarge(_)
             | Self::Internal
             | Self::NotImplemented
-            | Self::Overloaded
+            | Self::Overloaded(_)
             | Self::PolicyChanged(_)
             | Self::StreamTooLong
             | Self::TargetTooLong
-            | Self::Timeout
-            | Self::TooLarge
+            | Self::Timeout(_)
+            | Self::TooLarge(_)
             | Self::Version => true,
             Self::Served
             | Self::CredentialUnavailable
@@ -245,20 +297,23 @@ impl Reason {
             | Self::RateLimited
             | Self::Unauthenticated(_)
             | Self::UnsupportedEncoding
-            | Self::UpstreamConnectTimeout
+            | Self::UpstreamConnectTimeout(_)
             | Self::UpstreamUnreachable
             | Self::UpstreamProtocol
             | Self::UpstreamRedirect
             | Self::UpstreamReset
-            | Self::UpstreamTimeout
+            | Self::UpstreamTimeout(_)
+            | Self::UpstreamTls(_)
             | Self::UpstreamUnauthorized => false,
         }
     }
 
-    /// Seconds for `Retry-After`, where waiting helps.
-    pub(crate) fn retry_after_seconds(&self) -> Option<u32> {
+    /// Seconds for `Retry-After`, where waiting helps: what a whole crowd is told is spread over
+    /// 1 to 3 s, by any number.
+    pub(crate) fn retry_after_seconds(&self, spread: usize) -> Option<usize> {
         match self.status() {
-            429 | 503 => Some(1),
+            429 => Some(1),
+            503 => Some(1 + spread % 3),
             _ => None,
         }
     }
@@ -277,10 +332,19 @@ mod tests {
     }
 
     #[test]
+    fn a_crowd_that_is_refused_is_told_to_come_back_apart() {
+        let mut seconds: Vec<_> =
+            (0..9).filter_map(|spread| Reason::NO_BUFFERS.retry_after_seconds(spread)).collect();
+        seconds.sort_unstable();
+        assert_eq!(seconds, [1, 1, 1, 2, 2, 2, 3, 3, 3]);
+        assert_eq!(Reason::Method.retry_after_seconds(1), None);
+    }
+
+    #[test]
     fn a_refused_request_closes_and_a_denied_one_does_not() {
         assert!(Reason::bad("x").closes());
         assert!(!Reason::NoConnection.closes());
         assert_eq!(Reason::NoConnection.status(), 404);
-        assert_eq!(Reason::HeadTooLarge.code(), "too_large");
+        assert_eq!(Reason::HeadTooLarge(Limit::HeadBytes).code(), "too_large");
     }
 }

@@ -53,9 +53,9 @@ impl OpenExchange {
         }
     }
 
-    /// Ends it.
-    pub(crate) fn cancel(&self, reason: Reason) {
-        self.cancel.cancel(reason);
+    /// Ends it; `false`: something else did already.
+    pub(crate) fn cancel(&self, reason: Reason) -> bool {
+        self.cancel.cancel(reason)
     }
 }
 

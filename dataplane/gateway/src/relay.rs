@@ -19,6 +19,7 @@ use crate::forward::Conversation;
 use crate::guard::{Guard, Interrupt};
 use crate::inject::Outbound;
 use crate::input::{HeadFailure, Input};
+use crate::limits::Limit;
 use crate::output::Output;
 use crate::pieces::Pieces;
 use crate::pipeline::Ending;
@@ -53,13 +54,16 @@ pub(crate) struct Downlink<'c, N: Network> {
 }
 
 /// Interim answers (1xx) that are dropped before an answer; more are nonsense.
-const INTERIM_MAX: usize = 8;
+pub(crate) const INTERIM_MAX: usize = 8;
 
 /// Bytes of an unfinished event that are held back; a longer one is passed on as it comes.
 const HELD_BYTES_MAX: usize = 4 * BLOCK_BYTES;
 
+/// An empty comment of a stream of server-sent events (HTML standard, 9.2.6), as one chunk.
+const COMMENT_CHUNK: &[u8] = b"3\r\n:\n\n\r\n";
+
 /// Head of an upstream's answer: it must fit into one block.
-const REPLY_LIMITS: HeadLimits =
+pub(crate) const REPLY_LIMITS: HeadLimits =
     HeadLimits { head_bytes_max: BLOCK_BYTES, header_count_max: 100, target_bytes_max: 0 };
 
 /// Reads the answer and passes it on. `Ok(true)`: the upstream's side allows another request.
@@ -115,7 +119,7 @@ impl<N: Network> Downlink<'_, N> {
                     return Err(Reason::UpstreamProtocol.into());
                 }
                 Ok(Err(HeadFailure::Network { error: NetworkError::Exhausted, .. })) => {
-                    return Err(Reason::Overloaded.into());
+                    return Err(Reason::NO_BUFFERS.into());
                 }
                 Ok(Err(HeadFailure::Ended { .. } | HeadFailure::Network { .. })) => {
                     return Err(Reason::UpstreamReset.into());
@@ -147,7 +151,9 @@ impl<N: Network> Downlink<'_, N> {
                 Err(Interrupt::Elapsed) if self.guard.is_over() => {
                     return Err(Reason::StreamTooLong);
                 }
-                Err(Interrupt::Elapsed) if since.is_some() => return Err(Reason::UpstreamTimeout),
+                Err(Interrupt::Elapsed) if since.is_some() => {
+                    return Err(Reason::UpstreamTimeout(Limit::FirstByte));
+                }
                 Err(Interrupt::Elapsed) => {}
             }
         }
@@ -162,7 +168,11 @@ impl<N: Network> Downlink<'_, N> {
     ) -> Result<(), Ending> {
         let gap = Duration::from_millis(self.core.limits().stream_gap_ms_max);
         loop {
-            match self.guard.within(gap, input.next()).await {
+            let next = {
+                let next = pin!(input.next());
+                self.next(gap, next, &body, output).await?
+            };
+            match next {
                 Ok(Ok(Some(buffer))) => {
                     let pool = self.core.network.pool();
                     let rest = body.take(pool, buffer).map_err(|reason| self.ending(reason))?;
@@ -173,12 +183,12 @@ impl<N: Network> Downlink<'_, N> {
                     ended.map_err(|_| self.ending(Reason::UpstreamReset))?;
                     body.end();
                 }
-                Ok(Err(NetworkError::Exhausted)) => return Err(self.ending(Reason::Overloaded)),
+                Ok(Err(NetworkError::Exhausted)) => return Err(self.ending(Reason::NO_BUFFERS)),
                 Ok(Err(_)) => return Err(self.ending(Reason::UpstreamReset)),
-                Err(Interrupt::Elapsed) if self.guard.is_over() => {
-                    return Err(self.ending(Reason::StreamTooLong));
+                Err(interrupt) => {
+                    let elapsed = Reason::UpstreamTimeout(Limit::StreamGap);
+                    return Err(self.ending(self.guard.reason(interrupt, elapsed)));
                 }
-                Err(interrupt) => return Err(self.ending(interrupt.or(Reason::UpstreamTimeout))),
             }
             let bytes = self.emit(&mut body, output)?;
             *self.conversation.cut.borrow_mut() = Some(body.cut());
@@ -191,12 +201,40 @@ impl<N: Network> Downlink<'_, N> {
         }
     }
 
+    /// Waits for the next bytes of the model server, for at most `gap`. A caller that reads
+    /// server-sent events hears a comment now and then meanwhile: what stands between may take a
+    /// silent connection for a dead one.
+    async fn next<T, S: Sender>(
+        &self,
+        gap: Duration,
+        mut next: Pin<&mut impl Future<Output = T>>,
+        body: &Body,
+        output: &mut Output<S>,
+    ) -> Result<Result<T, Interrupt>, Ending> {
+        let every = Duration::from_millis(self.core.limits().stream_comment_ms);
+        let silent_since = self.core.network.now();
+        loop {
+            let passed = self.core.network.now().saturating_sub(silent_since);
+            let left = gap.saturating_sub(passed);
+            if every.is_zero() || every >= left || !body.may_be_commented() {
+                return Ok(self.guard.within(left, next.as_mut()).await);
+            }
+            match self.guard.within(every, next.as_mut()).await {
+                Err(Interrupt::Elapsed) if !self.guard.is_over() => {
+                    output.outgoing.push(Buffer::from_static(COMMENT_CHUNK));
+                    self.flush(output).await?;
+                }
+                ended => return Ok(ended),
+            }
+        }
+    }
+
     /// Frames what is free to go as one chunk.
     fn emit<S: Sender>(&self, body: &mut Body, output: &mut Output<S>) -> Result<u64, Ending> {
         let length: usize = body.free.iter().map(|piece| piece.len()).sum();
         if length > 0 && body.chunked {
             let size = self.core.network.pool().copy(chunk_head(length).as_ref());
-            output.outgoing.push(size.map_err(|_| self.ending(Reason::Overloaded))?);
+            output.outgoing.push(size.map_err(|_| self.ending(Reason::NO_BUFFERS))?);
         }
         for piece in body.free.drain(..) {
             output.outgoing.push(piece);
@@ -218,10 +256,7 @@ impl<N: Network> Downlink<'_, N> {
         match self.guard.within(stall, output.flush()).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(self.ending(Reason::ClientGone)),
-            Err(Interrupt::Elapsed) if self.guard.is_over() => {
-                Err(self.ending(Reason::StreamTooLong))
-            }
-            Err(interrupt) => Err(self.ending(interrupt.or(Reason::ClientStalled))),
+            Err(interrupt) => Err(self.ending(self.guard.reason(interrupt, Reason::ClientStalled))),
         }
     }
 
@@ -267,6 +302,12 @@ impl Body {
         }
     }
 
+    /// Whether what the caller has is a whole number of server-sent events, in chunks, so that a
+    /// comment may follow. What is held back does not matter: nobody has seen it.
+    fn may_be_commented(&self) -> bool {
+        matches!(self.events, Some((StreamKind::Sse, _))) && !self.within
+    }
+
     fn cut(&self) -> Cut {
         match &self.events {
             Some((kind, _)) => Cut::Event { kind: *kind, within: self.within },
@@ -305,7 +346,7 @@ impl Body {
             self.free.push(piece.split_to(end));
         }
         if !piece.is_empty() {
-            self.held.add(pool, piece).map_err(|_| Reason::Overloaded)?;
+            self.held.add(pool, piece).map_err(|_| Reason::NO_BUFFERS)?;
         }
         if self.held.len() > HELD_BYTES_MAX {
             self.within = true;

@@ -31,7 +31,7 @@ pub(crate) fn write<N: Network>(
 ) -> Result<Answer, Ending> {
     let location = location(link, reply, head, session)?;
     let pool = link.core.network.pool();
-    let mut block = HeadBlock::new(pool).map_err(|_| Reason::Overloaded)?;
+    let mut block = HeadBlock::new(pool).map_err(|_| Reason::NO_BUFFERS)?;
     fields(&mut block, link, reply, head, session, location.as_deref())
         .map_err(|_| Reason::UpstreamProtocol)?;
     Ok(Answer { bytes: block.freeze(), kind: kind(reply, head) })
@@ -105,7 +105,8 @@ fn location<N: Network>(
 }
 
 fn under_prefix(value: &str, target: &Target, connection: &str) -> Option<String> {
-    let path = match value.strip_prefix("http://") {
+    let scheme = if target.security.is_clear() { "http://" } else { "https://" };
+    let path = match value.strip_prefix(scheme) {
         Some(rest) => {
             let path = rest.strip_prefix(target.authority.as_str())?;
             if path.is_empty() { "/" } else { path }

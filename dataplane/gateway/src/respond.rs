@@ -36,7 +36,8 @@ pub(crate) async fn refuse<N: Network>(
     let body = Shape::of(session).body(reason, session);
     let pool = core.network.pool();
     client.output.outgoing.buffers.clear();
-    if write(pool, client, session, reason, &body, goes_on).is_err() {
+    let written = Written { reason, goes_on, spread: core.choice()[0] };
+    if write(pool, client, session, &written, &body).is_err() {
         return Next::Abort;
     }
     client.answering = true;
@@ -48,14 +49,22 @@ pub(crate) async fn refuse<N: Network>(
     }
 }
 
+/// What the head of an answer of ours says.
+struct Written<'r> {
+    reason: &'r Reason,
+    goes_on: bool,
+    /// Any number: callers that were refused together are told to come back apart.
+    spread: usize,
+}
+
 fn write<N: Network>(
     pool: &Pool,
     client: &mut Client<N>,
     session: &Session,
-    reason: &Reason,
+    written: &Written<'_>,
     body: &[u8],
-    goes_on: bool,
 ) -> Result<(), WriteError> {
+    let Written { reason, goes_on, spread } = *written;
     let mut block = HeadBlock::new(pool).map_err(|_| WriteError::Full)?;
     let mut writer = ResponseWriter::start(&mut block, reason.status())?;
     writer.header(b"content-type", b"application/json")?;
@@ -69,7 +78,7 @@ fn write<N: Network>(
         }
         _ => {}
     }
-    if let Some(seconds) = reason.retry_after_seconds() {
+    if let Some(seconds) = reason.retry_after_seconds(spread) {
         writer.header(b"retry-after", seconds.to_string().as_bytes())?;
     }
     if !goes_on {
@@ -163,6 +172,6 @@ pub(crate) async fn go_on<N: Network>(
     match guard.within(stall, output.flush()).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(_)) => Err(Reason::ClientGone.into()),
-        Err(interrupt) => Err(interrupt.or(Reason::ClientStalled).into()),
+        Err(interrupt) => Err(guard.reason(interrupt, Reason::ClientStalled).into()),
     }
 }

@@ -21,13 +21,18 @@ pub(crate) enum Shape {
 }
 
 impl Shape {
-    /// The shape for an exchange: by what its path speaks. Ollama's own API stands outside `/v1`.
+    /// The shape for an exchange: by what its path speaks. Ollama's own API stands outside `/v1`,
+    /// below `/api`: that must do where the connection is not known yet, or not to the caller.
     pub(crate) fn of(session: &Session) -> Self {
+        let in_ollamas_api = match session.protocol {
+            Some(protocol) => protocol == Protocol::Ollama && !session.path.starts_with("/v1/"),
+            None => session.path.starts_with("/api/"),
+        };
         if session.path.ends_with("/v1/messages") {
             Self::Anthropic
         } else if session.path.ends_with("/responses") {
             Self::OpenAiResponses
-        } else if session.protocol == Some(Protocol::Ollama) && !session.path.starts_with("/v1/") {
+        } else if in_ollamas_api {
             Self::Ollama
         } else {
             Self::OpenAi
@@ -127,26 +132,27 @@ fn extension(reason: &Reason, session: &Session) -> Value {
         | Reason::CredentialUnavailable
         | Reason::Draining
         | Reason::Expectation
-        | Reason::HeadTooLarge
+        | Reason::HeadTooLarge(_)
         | Reason::Internal
         | Reason::Method
         | Reason::NoConnection
         | Reason::NotImplemented
-        | Reason::Overloaded
+        | Reason::Overloaded(_)
         | Reason::PolicyStale
         | Reason::RateLimited
         | Reason::StreamTooLong
         | Reason::TargetTooLong
-        | Reason::Timeout
-        | Reason::TooLarge
+        | Reason::Timeout(_)
+        | Reason::TooLarge(_)
         | Reason::Unauthenticated(_)
         | Reason::UnsupportedEncoding
-        | Reason::UpstreamConnectTimeout
+        | Reason::UpstreamConnectTimeout(_)
         | Reason::UpstreamUnreachable
         | Reason::UpstreamProtocol
         | Reason::UpstreamRedirect
         | Reason::UpstreamReset
-        | Reason::UpstreamTimeout
+        | Reason::UpstreamTimeout(_)
+        | Reason::UpstreamTls(_)
         | Reason::UpstreamUnauthorized
         | Reason::Version => (None, session.classified.as_ref().map(|_| session.operation())),
     };
@@ -170,18 +176,18 @@ fn message(reason: &Reason, session: &Session) -> String {
         }
         Reason::Draining => "this node is about to stop".to_owned(),
         Reason::Expectation => "only `Expect: 100-continue` is understood".to_owned(),
-        Reason::HeadTooLarge => "the head of the request is too large".to_owned(),
+        Reason::HeadTooLarge(_) => "the head of the request is too large".to_owned(),
         Reason::Internal => "the gateway failed".to_owned(),
         Reason::Method => "this path does not take this method".to_owned(),
         Reason::NoConnection => "no such connection".to_owned(),
         Reason::NotImplemented => "this method or coding is not spoken here".to_owned(),
-        Reason::Overloaded => "this node is overloaded".to_owned(),
+        Reason::Overloaded(_) => "this node is overloaded".to_owned(),
         Reason::PolicyStale => "this node has no confirmed policy".to_owned(),
         Reason::RateLimited => "too many tokens of this address were not valid".to_owned(),
         Reason::StreamTooLong => format!("the exchange took longer than {connection} allows"),
         Reason::TargetTooLong => "the target of the request is too long".to_owned(),
-        Reason::Timeout => "the request did not come in time".to_owned(),
-        Reason::TooLarge => "the body of the request is too large".to_owned(),
+        Reason::Timeout(_) => "the request did not come in time".to_owned(),
+        Reason::TooLarge(_) => "the body of the request is too large".to_owned(),
         Reason::Unauthenticated("none") => {
             "a token is needed: `Authorization: Bearer …` or `x-api-key`".to_owned()
         }
@@ -189,7 +195,7 @@ fn message(reason: &Reason, session: &Session) -> String {
         Reason::UnsupportedEncoding => {
             "the body must be plain JSON: `Content-Type: application/json`, no coding".to_owned()
         }
-        Reason::UpstreamConnectTimeout => {
+        Reason::UpstreamConnectTimeout(_) => {
             format!("the model server of {connection} did not take a connection in time")
         }
         Reason::UpstreamUnreachable => {
@@ -204,8 +210,11 @@ fn message(reason: &Reason, session: &Session) -> String {
         Reason::UpstreamReset => {
             format!("the model server of {connection} closed the connection early")
         }
-        Reason::UpstreamTimeout => {
+        Reason::UpstreamTimeout(_) => {
             format!("the model server of {connection} was silent for too long")
+        }
+        Reason::UpstreamTls(_) => {
+            format!("no TLS that holds can be had with the model server of {connection}")
         }
         Reason::UpstreamUnauthorized => {
             format!("the model server of {connection} refused the gateway's credential")

@@ -2,6 +2,8 @@
 //! snapshots open, verifies and compiles what comes, publishes it with one pointer store, tells
 //! every core, and says what each enforces. Nothing of it runs on a reactor.
 
+mod certificates;
+mod clock;
 mod control;
 mod disk;
 mod feed;
@@ -17,7 +19,10 @@ use tokio::sync::{mpsc, watch};
 
 use crate::core::{Node, Report};
 use crate::counters::Counters;
+use crate::upstream_tls::UpstreamTlsConfigs;
 
+pub(crate) use certificates::CallersTls;
+pub(crate) use clock::ClockStep;
 pub(crate) use disk::Disk;
 pub(crate) use join::{Joined, join};
 
@@ -55,19 +60,27 @@ pub(crate) struct Parts {
     pub(crate) counters: Arc<[Arc<Counters>]>,
     /// Address that callers reach, for the status.
     pub(crate) listen: String,
+    /// How model servers are met.
+    pub(crate) configs: UpstreamTlsConfigs,
 }
 
 impl Sync {
-    /// Starts the thread.
+    /// Starts the thread. `callers`: what callers meet, to be kept up to date.
     ///
     /// # Errors
     /// The system has no thread left.
-    pub(crate) fn start(parts: Parts) -> io::Result<Self> {
+    pub(crate) fn start(parts: Parts, callers: Option<CallersTls>) -> io::Result<Self> {
         let (stop, stopped) = watch::channel(false);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let thread = std::thread::Builder::new()
-            .name("sync".to_owned())
-            .spawn(move || runtime.block_on(feed::run(parts, stopped)))?;
+        let thread = std::thread::Builder::new().name("sync".to_owned()).spawn(move || {
+            let keep = certificates::keep(Arc::clone(&parts.node), callers);
+            runtime.block_on(async {
+                tokio::select! {
+                    () = feed::run(parts, stopped) => {}
+                    () = keep => {}
+                }
+            });
+        })?;
         Ok(Self { thread, stop })
     }
 

@@ -3,6 +3,13 @@
 mod answers;
 mod bodies;
 mod changes;
+mod costs;
 mod edges;
+mod faults;
+mod limits;
+mod pressure;
+mod probes;
+mod queue;
 mod stage;
 mod streams;
+mod tls;

@@ -12,6 +12,7 @@ use crate::collect::{Pace, bad_framing};
 use crate::forward::Conversation;
 use crate::guard::Guard;
 use crate::input::Input;
+use crate::limits::Limit;
 use crate::output::Output;
 use crate::reason::Reason;
 
@@ -63,7 +64,9 @@ impl<N: Network> Uplink<'_, N> {
         match self.guard.within(self.pace.gap(), output.flush()).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(Reason::UpstreamReset),
-            Err(interrupt) => Err(interrupt.or(Reason::UpstreamTimeout)),
+            Err(interrupt) => {
+                Err(self.guard.reason(interrupt, Reason::UpstreamTimeout(Limit::BodyGap)))
+            }
         }
     }
 
@@ -81,9 +84,11 @@ impl<N: Network> Uplink<'_, N> {
             let buffer = match self.guard.within(left, input.next()).await {
                 Ok(Ok(Some(buffer))) => buffer,
                 Ok(Ok(None)) => return Err(Reason::bad("the body ends early")),
-                Ok(Err(NetworkError::Exhausted)) => return Err(Reason::Overloaded),
+                Ok(Err(NetworkError::Exhausted)) => return Err(Reason::NO_BUFFERS),
                 Ok(Err(_)) => return Err(Reason::ClientGone),
-                Err(interrupt) => return Err(interrupt.or(Reason::Timeout)),
+                Err(interrupt) => {
+                    return Err(self.guard.reason(interrupt, Reason::Timeout(Limit::BodyGap)));
+                }
             };
             let (pieces, rest) = self.sort(&mut decoder, buffer)?;
             input.put_back(rest);
@@ -129,12 +134,12 @@ impl<N: Network> Uplink<'_, N> {
         let total = self.conversation.bytes_up.get().saturating_add(counted);
         self.conversation.bytes_up.set(total);
         if total > self.body_bytes_max {
-            return Err(Reason::TooLarge);
+            return Err(Reason::TooLarge(Limit::BodyBytes));
         }
         let chunked = framing == Framing::Chunked && length > 0;
         if chunked {
             let size = self.network.pool().copy(chunk_head(length).as_ref());
-            output.outgoing.push(size.map_err(|_| Reason::Overloaded)?);
+            output.outgoing.push(size.map_err(|_| Reason::NO_BUFFERS)?);
         }
         pieces.into_iter().for_each(|piece| output.outgoing.push(piece));
         if chunked {
@@ -149,7 +154,7 @@ impl<N: Network> Uplink<'_, N> {
 const PIPELINED_PIECES_MAX: usize = 4;
 
 /// Waits until the caller leaves. Bytes of a next request are kept, within a bound, and not parsed.
-async fn watch<R: Receiver>(input: &mut Input<R>) -> Reason {
+pub(crate) async fn watch<R: Receiver>(input: &mut Input<R>) -> Reason {
     while input.unused_pieces() < PIPELINED_PIECES_MAX {
         match input.more().await {
             Ok(true) => {}

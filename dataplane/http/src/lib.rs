@@ -25,6 +25,7 @@ mod host;
 pub mod media_type;
 pub mod stream;
 mod text;
+mod trace;
 pub mod writer;
 
 pub use body::{BodyDecoder, BodyError, Step};

@@ -15,8 +15,8 @@ use crate::cores::{Core, StartError, Stop};
 use crate::network::{Network, NetworkError};
 use crate::sockets::{GlommioNetwork, SocketStream, network_error};
 
-/// How long a core accepts nothing after it ran out of descriptors or memory: time for others to
-/// end.
+/// How long a core accepts nothing after it ran out of descriptors or memory, or when it wants no
+/// more connections: time for others to end.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Connections that are accepted before other tasks of the core have their turn.
@@ -111,6 +111,9 @@ impl<C: Core> Acceptor<C> {
         let listener = unsafe { TcpListener::from_raw_fd(listener.into_raw_fd()) };
         let mut accepted = 0;
         loop {
+            while !self.core.is_accepting() && !stop.is_stopping() {
+                self.network.sleep(PAUSE).await;
+            }
             match listener.accept().await {
                 Ok(stream) => self.admit(self.network.accepted(stream)),
                 Err(_) if stop.is_stopping() => return,

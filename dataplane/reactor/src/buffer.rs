@@ -273,6 +273,13 @@ impl Buffer {
         Self { origin: self.origin.clone(), start, end }
     }
 
+    /// Its bytes, to be changed in place (decrypted); `None` while another slice of the block
+    /// lives, and for a static text.
+    pub fn unique_mut(&mut self) -> Option<&mut [u8]> {
+        let Origin::Pooled(owner) = &mut self.origin else { return None };
+        owner.bytes_mut().get_mut(self.start..self.end).filter(|bytes| !bytes.is_empty())
+    }
+
     /// Zeroise all that was filled before the block returns to the pool.
     pub fn mark_sensitive(&self) {
         match &self.origin {

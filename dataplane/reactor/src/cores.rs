@@ -56,6 +56,12 @@ pub trait Core: 'static {
         drop(stream);
     }
 
+    /// Whether connections are accepted now; while not, they wait in the kernel. Asked before each
+    /// accept, and again after a moment. One that is under way may still be taken.
+    fn is_accepting(&self) -> bool {
+        true
+    }
+
     /// Accepting failed, for instance because descriptors ran out ([`NetworkError::System`]). The
     /// core pauses for a moment and goes on by itself.
     fn accept_failed(&self, error: NetworkError) {

@@ -1,4 +1,4 @@
-//! The process itself: what it gives away, what it may open, and the signals that end it.
+//! The process itself: what it gives away, what it may open, and the signals that it takes.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -42,58 +42,61 @@ pub fn raise_descriptor_limit() -> io::Result<u64> {
     Ok(limits.rlim_cur)
 }
 
-/// A signal that asks the process to end.
+/// A signal that asks the process for something.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum StopSignal {
-    /// `SIGTERM`: from a service manager.
+pub enum Signal {
+    /// `SIGTERM`: from a service manager, to end.
     Terminate,
-    /// `SIGINT`: from the keyboard.
+    /// `SIGINT`: from the keyboard, to end.
     Interrupt,
+    /// `SIGHUP`: to read its files again.
+    Hangup,
 }
 
-/// The stop signals, taken out of their default way of ending the process at once.
-pub struct StopSignals {
+/// These signals, taken out of their default way of ending the process at once.
+pub struct Signals {
     set: libc::sigset_t,
 }
 
-impl StopSignals {
-    /// Blocks the stop signals in this thread and in those that it starts from now on: call it
+impl Signals {
+    /// Blocks the signals in this thread and in those that it starts from now on: call it
     /// first in `main`, before any thread.
     ///
     /// # Errors
     /// The operating system refuses.
     pub fn block() -> io::Result<Self> {
-        let set = stop_set();
+        let set = signal_set();
         #[expect(unsafe_code, reason = "the standard library has no signal masks")]
         // SAFETY: the set is initialised; a null pointer says that the old mask is not wanted.
         let number = unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &set, std::ptr::null_mut()) };
         if number == 0 { Ok(Self { set }) } else { Err(io::Error::from_raw_os_error(number)) }
     }
 
-    /// Blocks this thread until a stop signal comes. Each call takes one.
+    /// Blocks this thread until a signal comes. Each call takes one.
     ///
     /// # Errors
     /// The operating system refuses to wait.
-    pub fn wait(&self) -> io::Result<StopSignal> {
+    pub fn wait(&self) -> io::Result<Signal> {
         let mut signal = 0;
         #[expect(unsafe_code, reason = "the standard library does not wait for signals")]
         // SAFETY: the set is initialised, and the kernel writes one number.
         let number = unsafe { libc::sigwait(&self.set, &mut signal) };
         match (number, signal) {
-            (0, libc::SIGINT) => Ok(StopSignal::Interrupt),
-            (0, _) => Ok(StopSignal::Terminate),
+            (0, libc::SIGINT) => Ok(Signal::Interrupt),
+            (0, libc::SIGHUP) => Ok(Signal::Hangup),
+            (0, _) => Ok(Signal::Terminate),
             (number, _) => Err(io::Error::from_raw_os_error(number)),
         }
     }
 }
 
-impl std::fmt::Debug for StopSignals {
+impl std::fmt::Debug for Signals {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("StopSignals")
+        f.write_str("Signals")
     }
 }
 
-fn stop_set() -> libc::sigset_t {
+fn signal_set() -> libc::sigset_t {
     let mut set = MaybeUninit::<libc::sigset_t>::zeroed();
     #[expect(unsafe_code, reason = "a signal set is made by the C library")]
     // SAFETY: the pointer leads to a place of the size of a set; `sigemptyset` cannot fail then.
@@ -103,7 +106,7 @@ fn stop_set() -> libc::sigset_t {
     #[expect(unsafe_code, reason = "a signal set is made by the C library")]
     // SAFETY: the set was initialised just now.
     let mut set = unsafe { set.assume_init() };
-    for signal in [libc::SIGTERM, libc::SIGINT] {
+    for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP] {
         #[expect(unsafe_code, reason = "a signal set is filled by the C library")]
         // SAFETY: the set is initialised, and the numbers are those of signals.
         unsafe {
@@ -152,11 +155,13 @@ mod tests {
     }
 
     #[test]
-    fn each_stop_signal_is_taken_once_and_told_apart() {
-        let signals = StopSignals::block().unwrap();
-        for (number, signal) in
-            [(libc::SIGINT, StopSignal::Interrupt), (libc::SIGTERM, StopSignal::Terminate)]
-        {
+    fn each_signal_is_taken_once_and_told_apart() {
+        let signals = Signals::block().unwrap();
+        for (number, signal) in [
+            (libc::SIGINT, Signal::Interrupt),
+            (libc::SIGTERM, Signal::Terminate),
+            (libc::SIGHUP, Signal::Hangup),
+        ] {
             #[expect(unsafe_code, reason = "the standard library sends no signals")]
             // SAFETY: the signal goes to this thread, where it is blocked.
             unsafe {

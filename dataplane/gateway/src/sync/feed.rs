@@ -2,17 +2,20 @@
 //! refused whole, and the one in force stays.
 
 use std::collections::{HashMap, HashSet};
+use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use penstock_config::documents::Connection;
 use penstock_config::node::{
     Credentials, NodeStatus, Position, SnapshotKey, UnknownKey, UpstreamStatus,
 };
-use penstock_config::snapshot::{Snapshot, verify};
+use penstock_config::snapshot::{Snapshot, SnapshotError, verify};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::clock::{ClockStep, ClockWatch};
 use super::control::{Control, ControlError, Held};
 use super::disk::{Disk, Progress};
 use super::resolve::resolve;
@@ -21,6 +24,7 @@ use crate::core::{Node, Report};
 use crate::counters::Counters;
 use crate::endpoint::Health;
 use crate::enforced::Enforced;
+use crate::upstream_tls::UpstreamTlsConfigs;
 
 /// Compiled policies that may be alive at once. Cores let an old one go at the swap and no exchange
 /// holds one while it waits, so more than two mean that a core is stuck.
@@ -41,6 +45,9 @@ const LOOK_UP_MAX: Duration = Duration::from_millis(500);
 /// Names are looked up again this often.
 const RESOLVE_EVERY: Duration = Duration::from_secs(30);
 
+/// Both clocks are compared this often.
+const LOOK_AT_CLOCKS_EVERY: Duration = Duration::from_secs(1);
+
 /// Unknown keys of one issuer are reported at most this often. Issuers are names of documents, so
 /// the table is as small as the policy.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
@@ -53,7 +60,7 @@ const KEEP_EVERY_MS: u64 = 60_000;
 pub(crate) enum Refused {
     /// Signature or form.
     #[error(transparent)]
-    Snapshot(#[from] penstock_config::snapshot::SnapshotError),
+    Snapshot(#[from] SnapshotError),
     /// For another cluster.
     #[error("it is for another cluster")]
     Cluster,
@@ -87,18 +94,21 @@ struct Feed {
     refused: Option<String>,
     reported: HashMap<String, Instant>,
     health: HashMap<(usize, String), Health>,
+    configs: UpstreamTlsConfigs,
 }
 
 /// Runs until it is stopped.
 pub(crate) async fn run(parts: Parts, mut stopped: watch::Receiver<bool>) {
-    let Parts { node, disk, joined, cores, mut reports, listen, counters } = parts;
+    let Parts { node, disk, joined, cores, mut reports, listen, counters, configs } = parts;
     let control = joined.control.clone();
-    let mut feed = Feed::new(node, disk, joined, cores, listen, counters);
+    let mut feed = Feed::new(node, disk, joined, cores, listen, counters, configs);
     feed.load().await;
     let mut poll = Box::pin(poll(control.clone(), feed.held(), Duration::ZERO));
     let mut back_off = Duration::ZERO;
     let mut next_status = Instant::now();
     let mut next_resolve = Instant::now() + RESOLVE_EVERY;
+    let mut clocks = ClockWatch::new(now_ms(), Instant::now());
+    let mut next_look = Instant::now() + LOOK_AT_CLOCKS_EVERY;
     loop {
         tokio::select! {
             _ = stopped.changed() => return,
@@ -114,6 +124,12 @@ pub(crate) async fn run(parts: Parts, mut stopped: watch::Receiver<bool>) {
                 if feed.reported(report, &control) {
                     next_status = Instant::now();
                 }
+            }
+            () = sleep_until(next_look) => {
+                if let Some(step) = clocks.look(now_ms(), Instant::now()) {
+                    feed.clock_stepped(step);
+                }
+                next_look = Instant::now() + LOOK_AT_CLOCKS_EVERY;
             }
             () = sleep_until(next_status) => {
                 feed.send_status(&control).await;
@@ -147,6 +163,7 @@ impl Feed {
         cores: Vec<penstock_reactor::mailbox::MailSender<CoreMail>>,
         listen: String,
         counters: Arc<[Arc<Counters>]>,
+        configs: UpstreamTlsConfigs,
     ) -> Self {
         Self {
             node,
@@ -165,6 +182,7 @@ impl Feed {
             refused: None,
             reported: HashMap::new(),
             health: HashMap::new(),
+            configs,
         }
     }
 
@@ -226,6 +244,10 @@ impl Feed {
                     }
                 }
             }
+            Err(ControlError::Answer) => {
+                self.refuse(&SnapshotError::TooLarge.into());
+                later(back_off)
+            }
             Err(error) => {
                 if self.node.connected.swap(false, Ordering::Relaxed) {
                     tell(&error.to_string());
@@ -270,7 +292,8 @@ impl Feed {
     }
 
     async fn publish(&mut self, snapshot: Snapshot) -> Result<(), Refused> {
-        let (enforced, problems) = Enforced::compile(&snapshot, self.credentials.as_ref())?;
+        let (enforced, problems) =
+            Enforced::compile(&snapshot, self.credentials.as_ref(), &mut self.configs)?;
         for problem in problems {
             tell(&problem);
         }
@@ -315,10 +338,10 @@ impl Feed {
     /// Whether a snapshot names credentials that this node does not have, or has an older value of.
     /// Secrets without a value are not known here: they were asked for at this generation.
     fn lacks_credentials(&self, snapshot: &Snapshot) -> bool {
-        let mut named = snapshot.connections.iter().filter_map(|one| one.credential.as_ref());
+        let mut named = snapshot.connections.iter().flat_map(Connection::secrets);
         match &self.asked {
-            Some((generation, names)) => named.any(|credential| {
-                *generation < snapshot.credentials_generation || !names.contains(&credential.secret)
+            Some((generation, names)) => named.any(|secret| {
+                *generation < snapshot.credentials_generation || !names.contains(secret)
             }),
             None => named.next().is_some(),
         }
@@ -329,9 +352,8 @@ impl Feed {
         // Without them the policy is enforced all the same; what needs one is refused.
         let call = tokio::time::timeout(STATUS_MAX, self.joined.control.credentials());
         let Ok(Ok(credentials)) = call.await else { return };
-        let named = snapshot.connections.iter().filter_map(|one| one.credential.as_ref());
-        let names = named.map(|credential| credential.secret.clone()).collect();
-        self.asked = Some((credentials.generation, names));
+        let named = snapshot.connections.iter().flat_map(Connection::secrets);
+        self.asked = Some((credentials.generation, named.map(str::to_owned).collect()));
         self.credentials = Some(credentials);
     }
 
@@ -377,6 +399,14 @@ impl Feed {
         let what = format!("what is enforced can't be kept on disk: {error}");
         tell(&what);
         self.refused = Some(what);
+    }
+
+    fn clock_stepped(&self, step: ClockStep) {
+        match step {
+            ClockStep::Ahead(ms) => tell(&format!("the clock was set ahead by {} s", ms / 1_000)),
+            ClockStep::Back(ms) => tell(&format!("the clock was set back by {} s", ms / 1_000)),
+        }
+        self.node.clock_stepped(step);
     }
 
     fn refuse(&mut self, refused: &Refused) {
@@ -487,6 +517,7 @@ fn now_ms() -> u64 {
 }
 
 /// One line for the operator.
-fn tell(line: &str) {
-    eprintln!("penstock-dataplane: {line}");
+pub(super) fn tell(line: &str) {
+    // Where even this can't be written, as on a full disk, there is nobody left to tell.
+    let _ = writeln!(std::io::stderr().lock(), "penstock-dataplane: {line}");
 }

@@ -108,15 +108,3 @@ fn a_stream_whose_key_was_removed_is_cut() {
     assert!(rest.contains("\"code\":\"denied\"") && rest.ends_with("0\r\n\r\n"), "{rest}");
     assert_eq!(stage.refusal(get("/llama/v1/models", &token).as_bytes()).status, 401);
 }
-
-#[test]
-fn an_address_whose_tokens_keep_failing_is_told_to_wait() {
-    let mut stage = Stage::new();
-    let statuses: Vec<u16> = (0..120)
-        .map(|turn| {
-            stage.refusal(get("/llama/v1/models", &format!("x.y.{turn}")).as_bytes()).status
-        })
-        .collect();
-    assert_eq!(statuses[0], 401);
-    assert!(statuses.contains(&429), "{statuses:?}");
-}

@@ -25,6 +25,7 @@ use crate::client;
 use crate::core::{Core, Node};
 use crate::counters::Counters;
 use crate::enforced::Enforced;
+use crate::upstream_tls::UpstreamTlsConfigs;
 
 /// Wall clock of every test at its start.
 const NOW_SECONDS: u64 = 1_800_000_000;
@@ -75,6 +76,7 @@ pub(crate) struct Stage {
     key: Ed25519KeyPair,
     pkcs8: Vec<u8>,
     version: u64,
+    configs: UpstreamTlsConfigs,
 }
 
 impl Stage {
@@ -85,14 +87,20 @@ impl Stage {
 
     /// A stage of one's own.
     pub(crate) fn with(seed: u64, upstream_link: Link, documents: &str) -> Self {
+        Self::limited(seed, upstream_link, documents, "{}")
+    }
+
+    /// A stage whose settings have limits of their own, as YAML.
+    pub(crate) fn limited(seed: u64, upstream_link: Link, documents: &str, limits: &str) -> Self {
+        let settings = settings(limits);
         let simulation = Simulation::new(seed);
         simulation.set_wall(Duration::from_secs(NOW_SECONDS));
-        let network = simulation.network(0, Pool::new(64 * 1024 * 1024));
+        let network = simulation.network(0, Pool::new(settings.limits.buffer_bytes_per_core_max));
         let address: SocketAddr = "127.0.0.1:8080".parse().unwrap();
         let upstream = simulation.listen(address, upstream_link);
         let (log_to, log) = crossbeam_channel::bounded(1_024);
         let (reports, _) = tokio::sync::mpsc::channel(16);
-        let node = Arc::new(Node::new(settings()));
+        let node = Arc::new(Node::new(settings));
         node.confirmed_ms.store(NOW_SECONDS * 1_000, std::sync::atomic::Ordering::Release);
         let counters = Arc::new(Counters::default());
         let core = Rc::new(Core::new(network.clone(), node, 0, counters, log_to, reports));
@@ -101,7 +109,10 @@ impl Stage {
             .as_ref()
             .to_vec();
         let key = Ed25519KeyPair::from_pkcs8(&pkcs8).unwrap();
-        let mut stage = Self { simulation, core, upstream, network, log, key, pkcs8, version: 0 };
+        let configs = UpstreamTlsConfigs::new(None).unwrap();
+        let version = 0;
+        let mut stage =
+            Self { simulation, core, upstream, network, log, key, pkcs8, version, configs };
         stage.enforce(documents);
         stage
     }
@@ -112,7 +123,8 @@ impl Stage {
         let snapshot = self.snapshot(documents);
         let leased = LeasedCredential { name: "llama-key".to_owned(), value: MODEL_KEY.to_owned() };
         let credentials = Credentials { generation: 1, credentials: vec![leased] };
-        let (enforced, problems) = Enforced::compile(&snapshot, Some(&credentials)).unwrap();
+        let (enforced, problems) =
+            Enforced::compile(&snapshot, Some(&credentials), &mut self.configs).unwrap();
         assert_eq!(problems, Vec::<String>::new());
         self.core.node.published.store(Some(Arc::new(enforced)));
         let core = Rc::clone(&self.core);
@@ -213,8 +225,8 @@ impl Stage {
     }
 }
 
-fn settings() -> DataplaneSettings {
-    let text = "listen: 127.0.0.1:0\nstate_dir: state\n".to_owned();
+fn settings(limits: &str) -> DataplaneSettings {
+    let text = format!("listen: 127.0.0.1:0\nstate_dir: state\nlimits: {limits}\n");
     DataplaneSettings::parse(&Source { name: "test".to_owned(), text }).unwrap()
 }
 

@@ -7,6 +7,7 @@ use crate::fields::passes_up;
 use crate::framing::{Collected, Framing, Once};
 use crate::host::is_valid_host;
 use crate::text::is_token_byte;
+use crate::trace::{is_parent, is_trace_field};
 
 /// Methods that can be served. Names are case-sensitive (RFC 9110 section 9.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -128,14 +129,22 @@ impl RequestHead {
     }
 
     /// Name and value of the fields that go to the upstream: those that [`passes_up`] lets through
-    /// and that no `Connection` field names.
+    /// and that no `Connection` field names. A trace goes up whole or not at all.
     pub fn passing_up<'h>(&self, head: &'h [u8]) -> impl Iterator<Item = (&'h [u8], &'h [u8])> {
         let named = Named::collect(&self.headers, head);
+        let is_traced = self.is_traced(head) && !named.has(b"traceparent");
         self.headers.iter().filter_map(move |header| {
             let name = header.name.of(head);
-            let passes = passes_up(name) && !named.has(name);
+            let passes =
+                passes_up(name) && !named.has(name) && (is_traced || !is_trace_field(name));
             passes.then(|| (name, header.value.of(head)))
         })
+    }
+
+    /// Whether there is one `traceparent`, and one that can be read.
+    fn is_traced(&self, head: &[u8]) -> bool {
+        let mut parents = self.find(head, "traceparent");
+        parents.next().is_some_and(is_parent) && parents.next().is_none()
     }
 
     /// Everything that the fields say together.

@@ -165,3 +165,17 @@ proptest! {
         prop_assert_eq!(pool.bytes_in_use(), 0);
     }
 }
+
+#[test]
+fn only_the_one_slice_of_a_block_may_be_changed_in_place() {
+    let pool = Pool::new(BLOCK_BYTES * 4);
+    let mut whole = pool.copy(b"ciphertext").unwrap();
+    whole.unique_mut().unwrap()[0] = b'C';
+    let first = whole.split_to(6);
+    assert!(whole.unique_mut().is_none());
+    assert_eq!(&*first, b"Cipher");
+    drop(first);
+    whole.unique_mut().unwrap().fill(b'x');
+    assert_eq!(&*whole, b"xxxx");
+    assert!(Buffer::from_static(b"text").unique_mut().is_none());
+}

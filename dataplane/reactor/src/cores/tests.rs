@@ -2,6 +2,7 @@ use std::cell::Cell;
 use std::collections::HashSet;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use super::*;
@@ -158,6 +159,54 @@ fn a_connection_beyond_the_limit_is_refused_and_one_that_ends_makes_room() {
     while Client::connect(cores.address()).read(1) != b"0" {}
     second.echo(b"still here");
     drop(second);
+    cores.stop().stop();
+    cores.join().unwrap();
+}
+
+/// An echo that wants connections only while it is told so, and counts how often it is asked.
+struct Gated {
+    echo: Rc<Echo>,
+    wants: Arc<AtomicBool>,
+    asked: Arc<AtomicUsize>,
+}
+
+impl Core for Gated {
+    fn serve(self: Rc<Self>, stream: SocketStream) -> impl Future<Output = ()> + 'static {
+        Rc::clone(&self.echo).serve(stream)
+    }
+
+    fn drain(self: Rc<Self>) -> impl Future<Output = ()> + 'static {
+        Rc::clone(&self.echo).drain()
+    }
+
+    fn is_accepting(&self) -> bool {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        self.wants.load(Ordering::SeqCst)
+    }
+}
+
+#[test]
+fn a_core_that_wants_no_connections_leaves_them_in_the_kernel_until_it_does() {
+    let (wants, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let (for_core, asks) = (Arc::clone(&wants), Arc::clone(&asked));
+    let make_core = move |network| {
+        let (wants, asked) = (Arc::clone(&for_core), Arc::clone(&asks));
+        Rc::new(Gated { echo: Echo::make(network), wants, asked })
+    };
+    let cores = start(&settings(1), make_core).unwrap();
+    let mut waiting = Client::connect(cores.address());
+    let before = asked.load(Ordering::SeqCst);
+    while asked.load(Ordering::SeqCst) < before + 3 {
+        thread::yield_now();
+    }
+    waiting.0.set_nonblocking(true).unwrap();
+    let nothing = waiting.0.read(&mut [0]).unwrap_err();
+    assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);
+    waiting.0.set_nonblocking(false).unwrap();
+    wants.store(true, Ordering::SeqCst);
+    assert_eq!(waiting.read(1), b"0");
+    wants.store(false, Ordering::SeqCst);
+    drop(waiting);
     cores.stop().stop();
     cores.join().unwrap();
 }

@@ -1,0 +1,64 @@
+//! Handshakes, within their limits.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+use penstock_reactor::network::Network;
+use rustls::client::UnbufferedClientConnection;
+use rustls::server::UnbufferedServerConnection;
+
+use crate::client::ClientTls;
+use crate::engine::Engine;
+use crate::failure::Failure;
+use crate::server::ServerTls;
+use crate::session::Session;
+use crate::stream::TlsStream;
+
+/// Bytes that a peer may send for a handshake.
+pub const HANDSHAKE_BYTES_MAX: usize = 64 * 1024;
+
+/// The server's side of a handshake, on an accepted stream.
+///
+/// # Errors
+/// It failed, or took longer than `time_max`; the peer was told by an alert where it can be.
+pub async fn accept<N: Network>(
+    network: &N,
+    stream: N::Stream,
+    tls: &ServerTls,
+    time_max: Duration,
+) -> Result<TlsStream<N::Stream>, Failure> {
+    let connection = UnbufferedServerConnection::new(tls.config())?;
+    handshake(network, stream, Session::Server(connection), time_max).await
+}
+
+/// The client's side of a handshake, on a stream that was just connected.
+///
+/// # Errors
+/// It failed, or took longer than `time_max`; the peer was told by an alert where it can be.
+pub async fn connect<N: Network>(
+    network: &N,
+    stream: N::Stream,
+    tls: &ClientTls,
+    time_max: Duration,
+) -> Result<TlsStream<N::Stream>, Failure> {
+    let connection = UnbufferedClientConnection::new(tls.config(), tls.server_name())?;
+    handshake(network, stream, Session::Client(connection), time_max).await
+}
+
+async fn handshake<N: Network>(
+    network: &N,
+    stream: N::Stream,
+    session: Session,
+    time_max: Duration,
+) -> Result<TlsStream<N::Stream>, Failure> {
+    let mut stream = TlsStream::new(stream, Engine::new(session, network.pool().clone()));
+    let ended = {
+        let handshake = pin!(stream.handshake(HANDSHAKE_BYTES_MAX));
+        match select(handshake, pin!(network.sleep(time_max))).await {
+            Either::Left((ended, _)) => ended,
+            Either::Right(_) => Err(Failure::Timeout),
+        }
+    };
+    ended.map(|()| stream)
+}
