@@ -4,12 +4,19 @@ import base64
 import json
 import os
 import pathlib
+import resource
 import shutil
+import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
+import urllib.error
 import urllib.request
+
+from certificates import make_certificates
+from failures import Unavailable
 
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 PATIENCE_S = 60
@@ -30,8 +37,21 @@ operations: [infer.*, list]
 """
 
 
-class Unavailable(Exception):
-    """A program that a row needs is not there, or does not start."""
+# The defaults bound what one address may hold; here one address is everybody.
+LIMITS = """
+limits:
+  connections_per_core_max: 32768
+  connections_per_address_max: 32768
+  requests_per_connection_max: 1000000000
+  keep_alive_ms_max: 600000
+  upstream_requests_per_endpoint_max: 32768
+  upstream_idle_per_endpoint_max: 4096
+"""
+TLS = """
+tls:
+  certificates:
+    - {{chain_file: {chain}, key_file: {key}}}
+"""
 
 
 def target():
@@ -41,7 +61,7 @@ def target():
 def program(name):
     path = target() / "release" / name
     if not path.is_file():
-        raise Unavailable(f"{path} is missing: cargo build --release --bins")
+        raise Unavailable(f"{path} is missing; without --no-build it is built")
     return str(path)
 
 
@@ -57,17 +77,31 @@ def processors():
     return {first}, set(others)
 
 
+def versions():
+    """What each peer says of itself, for the record."""
+    asked = {"nginx": ["nginx", "-v"], "haproxy": ["haproxy", "-v"]}
+    found = {}
+    for name, (program_name, *flags) in asked.items():
+        path = shutil.which(program_name, path=f"{os.environ['PATH']}:/usr/sbin")
+        if path:
+            said = subprocess.run([path, *flags], capture_output=True, text=True)
+            found[name] = (said.stdout + said.stderr).splitlines()[0].strip()
+    requirements = (REPOSITORY / "bench" / "requirements.txt").read_text().splitlines()
+    found["envoy"] = next(line for line in requirements if line.startswith("envoy"))
+    return found
+
+
 def free_port():
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return listener.getsockname()[1]
 
 
-def wait_for(condition, what):
+def wait_for(condition, what, details=str):
     end = time.monotonic() + PATIENCE_S
     while not condition():
         if time.monotonic() > end:
-            raise Unavailable(what)
+            raise Unavailable(f"{what} {details()}")
         time.sleep(0.05)
 
 
@@ -82,27 +116,42 @@ def move(process, to):
         os.sched_setaffinity(int(task), to)
 
 
+def work_folder():
+    """In memory where there is such a place, so that no disk is measured."""
+    parent = "/dev/shm" if pathlib.Path("/dev/shm").is_dir() else None
+    return pathlib.Path(tempfile.mkdtemp(prefix="penstock-bench-", dir=parent))
+
+
 class Stage:
     """An upstream, the proxies in front of it, and a folder; all gone at the end."""
 
-    def __init__(self, work, upstream_flags, peers=PEERS, pinned=True):
-        self.work = work
+    def __init__(self, upstream_flags, peers=PEERS, pinned=True, tls=False):
+        self.work = work_folder()
         self.children = []
         self.proxies = {}
         self.proxy_processors, self.other_processors = processors()
         self.pinned = pinned
-        self.upstream = self.start_upstream(upstream_flags)
-        self.proxies["direct"] = (f"http://{self.upstream}", None)
-        self.start_penstock()
-        for peer in peers:
-            if peer == "envoy" and not envoy():
-                continue
-            self.start_peer(peer)
+        try:
+            self.certificates = make_certificates(self.work) if tls else None
+            self.upstream = self.start_upstream(upstream_flags)
+            self.proxies["direct"] = (f"http://{self.upstream}", None)
+            self.start_penstock()
+            for peer in peers:
+                if peer == "envoy" and not envoy():
+                    continue
+                self.start_peer(peer)
+        except BaseException:
+            self.end()
+            raise
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
+        self.end()
+
+    def end(self):
+        """Ends what was started, and nothing else; also in the middle of a start."""
         for child in reversed(self.children):
             child.terminate()
         for child in reversed(self.children):
@@ -110,7 +159,13 @@ class Stage:
                 child.wait(20)
             except subprocess.TimeoutExpired:
                 child.kill()
+                child.wait()
         shutil.rmtree(self.work, ignore_errors=True)
+
+    @property
+    def ca(self):
+        """What a client trusts, or nothing where there is no TLS."""
+        return self.certificates and self.certificates["ca"]
 
     def names(self):
         return [name for name in self.proxies if name != "direct"]
@@ -145,12 +200,40 @@ class Stage:
         if not line:
             raise Unavailable(f"penstock dev did not start: {self.log('penstock')}")
         self.dev = json.loads(line)
+        process = self.start_dataplane_again()
         if self.pinned:
             move(child.pid, self.other_processors)
             move(self.dev["pids"]["controlplane"], self.other_processors)
         self.token_file = self.work / "token"
         self.token_file.write_text(self.token("--user", "bench", "--groups", "bench"))
-        self.proxies["penstock"] = (self.dev["gateway"] + "/bench", self.dev["pids"]["dataplane"])
+        gateway = self.dev["gateway"]
+        if self.certificates:
+            gateway = gateway.replace("http://", "https://", 1)
+        self.proxies["penstock"] = (gateway + "/bench", process)
+
+    def start_dataplane_again(self):
+        """With the bench's limits, and TLS if it is wanted: whoever started the data plane starts it
+        again when it dies. Its process id then."""
+        state = pathlib.Path(self.dev["state"])
+        settings = state / "dataplane.yaml"
+        with settings.open("a") as file:
+            file.write(LIMITS + (TLS.format(**self.certificates) if self.certificates else ""))
+        first = self.dev["pids"]["dataplane"]
+        os.kill(first, signal.SIGKILL)
+
+        def process():
+            return json.loads((state / "dev.json").read_text())["pids"]["dataplane"]
+
+        def ready():
+            if process() == first:
+                return False
+            try:
+                return urllib.request.urlopen(self.dev["operations"] + "/readyz").status == 200
+            except (urllib.error.URLError, ConnectionError):
+                return False
+
+        wait_for(ready, "the data plane does not start again:", lambda: self.log("penstock"))
+        return process()
 
     def token(self, *arguments):
         command = [program("penstock"), "token", "--state", self.dev["state"], "--ttl", "10h"]
@@ -168,9 +251,14 @@ class Stage:
             command += ["-c", str(settings)]
         else:
             file = {"nginx": "nginx.conf", "haproxy": "haproxy.cfg"}[name]
-            listen = f"127.0.0.1:{port}"
-            values = {"listen": listen, "upstream": self.upstream, "descriptors": "19000"}
-            settings = self.settings(file, {**values, "work": str(self.work)})
+            values = {
+                "listen": f"127.0.0.1:{port}",
+                "upstream": self.upstream,
+                "descriptors": str(resource.getrlimit(resource.RLIMIT_NOFILE)[1]),
+                "tls": self.tls_of(name),
+                "work": str(self.work),
+            }
+            settings = self.settings(file, values)
             path = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin")
             if not path:
                 raise Unavailable(f"{name} is not installed: make deps")
@@ -180,7 +268,21 @@ class Stage:
         wait_for(lambda: accepts(port) or child.poll() is not None, f"{name} does not listen")
         if child.poll() is not None:
             raise Unavailable(f"{name} did not start: {self.log(name)}")
-        self.proxies[name] = (f"http://127.0.0.1:{port}", child.pid)
+        scheme = "https" if self.certificates else "http"
+        self.proxies[name] = (f"{scheme}://127.0.0.1:{port}", child.pid)
+
+    def tls_of(self, name):
+        """What follows the address that a peer listens on: TLS 1.3 with one cipher, or nothing."""
+        if not self.certificates:
+            return ""
+        chain, key = self.certificates["chain"], self.certificates["key"]
+        if name == "haproxy":
+            suites = "ciphersuites TLS_AES_128_GCM_SHA256"
+            return f" ssl crt {self.certificates['both']} ssl-min-ver TLSv1.3 {suites}"
+        return (
+            f" ssl; ssl_certificate {chain}; ssl_certificate_key {key}; ssl_protocols TLSv1.3; "
+            "ssl_conf_command Ciphersuites TLS_AES_128_GCM_SHA256"
+        )
 
     def settings(self, file, values):
         text = (REPOSITORY / "bench" / "peers" / file).read_text()
@@ -199,11 +301,31 @@ class Stage:
         keys = json.load(urllib.request.urlopen(discovery))["jwks_uri"]
         jwks = urllib.request.urlopen(keys).read().decode()
         return {
+            "tls": self.envoy_tls(),
             "listen": address("127.0.0.1", port),
             "upstream": address(*self.upstream.rsplit(":", 1)),
             "issuer": json.dumps(claims(self.token_file.read_text())["iss"]),
             "jwks": json.dumps(jwks),
         }
+
+
+    def envoy_tls(self):
+        """The member of its filter chain that says TLS, or nothing."""
+        if not self.certificates:
+            return ""
+        kind = "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext"
+        files = [("certificate_chain", "chain"), ("private_key", "key")]
+        context = {
+            "@type": f"type.googleapis.com/{kind}",
+            "common_tls_context": {
+                "tls_params": {"tls_minimum_protocol_version": "TLSv1_3"},
+                "tls_certificates": [
+                    {field: {"filename": str(self.certificates[file])} for field, file in files}
+                ],
+            },
+        }
+        socket_ = {"name": "envoy.transport_sockets.tls", "typed_config": context}
+        return f'"transport_socket": {json.dumps(socket_)}, '
 
 
 def claims(token):

@@ -6,18 +6,29 @@ import statistics
 import subprocess
 import sys
 
-from proxies import Unavailable, program
+from failures import Invalid, Unavailable
+from proxies import program
 
 STEAL_MAX = 0.02
 EVENTS_SHARE_MIN = 0.99
 PATIENCE_S = 600
 
 
-def processor_ticks():
-    """Ticks of all processors together: stolen ones, all."""
+def processor_ticks(processors):
+    """Ticks since the start of the machine: stolen ones and all of them; then those that the given
+    processors were busy for, and all of theirs."""
+    stolen = every = busy = theirs = 0
     with open("/proc/stat") as stat:
-        ticks = [int(tick) for tick in stat.readline().split()[1:9]]
-    return ticks[7], sum(ticks)
+        for line in stat:
+            name, *fields = line.split()
+            if not name.startswith("cpu") or name == "cpu":
+                continue
+            ticks = [int(tick) for tick in fields[:8]]
+            stolen, every = stolen + ticks[7], every + sum(ticks)
+            if int(name[3:]) in processors:
+                # All but idle and waiting for a disk.
+                busy, theirs = busy + sum(ticks) - ticks[3] - ticks[4], theirs + sum(ticks)
+    return stolen, every, busy, theirs
 
 
 def window(stage, proxy, path, flags, events_expected=None):
@@ -26,21 +37,23 @@ def window(stage, proxy, path, flags, events_expected=None):
     command = [program("penstock-loadtest"), "run", base + path, "--json", *map(str, flags)]
     command += ["--token-file", str(stage.token_file)]
     command += ["--process", str(process)] if process else []
-    stolen, all_before = processor_ticks()
+    command += ["--ca", str(stage.ca)] if base.startswith("https://") else []
+    before = processor_ticks(stage.other_processors)
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S)
-    stolen_after, all_after = processor_ticks()
+    after = processor_ticks(stage.other_processors)
     if done.returncode not in (0, 3):
         raise Unavailable(f"the load did not run: {done.stderr}")
     report = json.loads(done.stdout)
-    steal = (stolen_after - stolen) / max(1, all_after - all_before)
-    return report, void(report, steal, events_expected)
+    stolen, every, busy, theirs = (now - then for now, then in zip(after, before))
+    report["others_busy_share"] = busy / max(1, theirs)
+    return report, void(report, stolen / max(1, every), events_expected)
 
 
 def void(report, steal, events_expected):
-    if not report["valid"]:
-        return "; ".join(report["reasons"])
     if report["requests"]["failed"]:
         return f"failed requests: {report['requests']['failures']}"
+    if not report["valid"]:
+        return "; ".join(report["reasons"])
     if steal > STEAL_MAX:
         return f"the machine was taken away for {steal:.1%} of the time"
     if events_expected:
@@ -50,14 +63,15 @@ def void(report, steal, events_expected):
     return None
 
 
-def rounds(stage, names, measure, count, seed=1):
+def rounds(names, measure, count, tell, figure, seed=1):
     """Each round measures every name once, in shuffled order. A round with a void window is
-    repeated; there are as many repetitions as rounds, and then the row is refused."""
+    repeated; there are as many repetitions as rounds, and then the row is invalid. `tell` hears the
+    figures of each round while they come."""
     order = random.Random(seed)
     good, bad = [], []
     while len(good) < count:
         if len(bad) > count:
-            raise Unavailable(f"too many void rounds, nothing is written: {'; '.join(bad[-3:])}")
+            raise Invalid(f"{len(bad)} of {len(bad) + len(good)} rounds: {'; '.join(bad[-3:])}")
         found = {}
         for name in order.sample(names, len(names)):
             report, reason = measure(name)
@@ -68,6 +82,7 @@ def rounds(stage, names, measure, count, seed=1):
             found[name] = report
         else:
             good.append(found)
+            tell(len(good) - 1, {name: value_of(found[name], *figure) for name in names})
     return good, len(bad)
 
 
@@ -97,17 +112,29 @@ def paired(figures, peers):
     return result, [round(medians[50], 4), round(medians[1949], 4)]
 
 
+def finish(figures, names, unit, details):
+    """A row of the table, but for its name."""
+    peers = [name for name in names if name != "penstock"]
+    result, interval = paired(figures, peers)
+    return {"unit": unit, **result, "details": {"ratio_interval": interval, **details}}
+
+
 def median_of(reports, name, *path):
     """The median over rounds of one figure of a report, or nothing where a round has none."""
     values = []
     for each in reports:
-        value = each[name]
-        for key in path:
-            value = value.get(key) if value is not None else None
+        value = value_of(each[name], *path)
         if value is None:
             return None
         values.append(value)
     return round(statistics.median(values), 3)
+
+
+def value_of(report, *path):
+    """One figure of a report, or nothing where it has none."""
+    for key in path:
+        report = report.get(key) if report is not None else None
+    return report
 
 
 def medians(reports, names, *path):

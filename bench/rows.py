@@ -1,78 +1,110 @@
 """The rows of the table that compare proxies under load."""
 
-import concurrent.futures
-import json
-import pathlib
-import resource
-import socket
-import statistics
 import sys
-import tempfile
-import time
-import urllib.request
 
-from proxies import Stage, Unavailable
-from rounds import added, median_of, medians, paired, rounds, window
+from failures import Invalid
+from idle import idle
+from proxies import Stage
+from rounds import added, finish, median_of, medians, rounds, value_of, window
+from swap import swap
 
 CHAT = "/v1/chat/completions"
-MODELS = "/v1/models"
 # Requests a second of the latency figures: far below what any of the proxies can carry.
 FIXED_RATE = 2000
-IDLE_CONNECTIONS = 9000
-
-
-def work_folder():
-    """In memory where there is such a place, so that no disk is measured."""
-    parent = "/dev/shm" if pathlib.Path("/dev/shm").is_dir() else None
-    return pathlib.Path(tempfile.mkdtemp(prefix="penstock-bench-", dir=parent))
+# New connections a second where each request makes its own.
+HANDSHAKE_RATE = 300
+MIB = 1 << 20
+CPU_ANSWER = ("process", "cpu_us_per_answer")
+CPU_EVENT = ("process", "cpu_us_per_event")
+RSS = ("process", "rss_bytes")
 
 
 def closed(options, *flags):
     return ["--closed", "--duration", options.seconds, *flags]
 
 
-def finish(figures, names, unit, details):
-    peers = [name for name in names if name != "penstock"]
-    result, interval = paired(figures, peers)
-    return {"unit": unit, **result, "details": {"ratio_interval": interval, **details}}
+def figures_of(reports, names, path):
+    return [{name: value_of(each[name], *path) for name in names} for each in reports]
 
 
 def unary(options):
     """CPU time a request in a closed loop; what a proxy adds to latency at a fixed rate."""
+    with Stage(["--bytes", "200"]) as stage:
+        return requests_row(options, stage, {})
+
+
+def tls_unary(options):
+    """The same towards callers that come over TLS 1.3, on kept connections; beside it what a
+    request costs that makes a full handshake first."""
+    with Stage(["--bytes", "200"], tls=True) as stage:
+        return requests_row(options, stage, handshakes(options, stage))
+
+
+def requests_row(options, stage, details):
     busy = closed(options, "--connections", 32)
-    paced = ["--rate", FIXED_RATE, "--arrivals", "constant", "--connections", 32]
-    paced += ["--duration", options.seconds]
-    with Stage(work_folder(), ["--bytes", "200"]) as stage:
-        names = stage.names()
-        cpu, void = rounds(stage, names, lambda n: window(stage, n, CHAT, busy), options.rounds)
-        latency = at_fixed_rate(stage, names, paced, options.rounds)
-    figures = [{n: each[n]["process"]["cpu_us_per_answer"] for n in names} for each in cpu]
+    names = stage.names()
+    cpu, void = rounds(
+        names, lambda n: window(stage, n, CHAT, busy), options.rounds, options.tell, CPU_ANSWER
+    )
     details = {
         "void_rounds": void,
         "answers_per_second": medians(cpu, names, "requests", "answers_per_second"),
-        "rss_bytes": {n: median_of(cpu, n, "process", "rss_bytes") for n in names},
-        "fixed_rate": latency,
+        "others_busy_share": medians(cpu, names, "others_busy_share"),
+        "rss_bytes": medians(cpu, names, *RSS),
+        "fixed_rate": at_fixed_rate(options, stage, names),
+        **details,
     }
-    return finish(figures, names, "CPU us/request", details)
+    return finish(figures_of(cpu, names, CPU_ANSWER), names, "CPU us/request", details)
 
 
-def at_fixed_rate(stage, names, load, count):
-    """What each proxy adds to the latency of the same round's direct requests. A machine that is
-    too busy for latencies can still tell CPU time: then the reason stands in their place."""
+def at_fixed_rate(options, stage, names):
+    """What each proxy adds to the latency of the same round's direct requests, which go without
+    TLS. A machine that is too busy for latencies can still tell CPU time: then the reason stands in
+    their place."""
+    load = ["--rate", FIXED_RATE, "--arrivals", "constant", "--connections", 32]
+    load += ["--duration", options.seconds]
+    p50 = ("latency_us", "p50")
     try:
         reports, void = rounds(
-            stage, [*names, "direct"], lambda n: window(stage, n, CHAT, load), count
+            [*names, "direct"],
+            lambda n: window(stage, n, CHAT, load),
+            options.rounds,
+            options.tell,
+            p50,
         )
-    except Unavailable as reason:
+    except Invalid as reason:
         print(f"no latencies: {reason}", file=sys.stderr)
         return {"refused": str(reason)}
     return {
         "requests_per_second": FIXED_RATE,
         "void_rounds": void,
-        "added_p50_us": {n: added(reports, n, "latency_us", "p50") for n in names},
+        "direct_p50_us": median_of(reports, "direct", *p50),
+        "added_p50_us": {n: added(reports, n, *p50) for n in names},
         "added_p99_us": {n: added(reports, n, "latency_us", "p99") for n in names},
-        "cpu_us": {n: median_of(reports, n, "process", "cpu_us_per_answer") for n in names},
+        "cpu_us": medians(reports, names, *CPU_ANSWER),
     }
+
+
+def handshakes(options, stage):
+    """A note, not a figure of the row: CPU time of a request with a handshake of its own."""
+    load = ["--rate", HANDSHAKE_RATE, "--no-keep-alive", "--duration", options.seconds]
+    names = stage.names()
+    try:
+        reports, _ = rounds(
+            names,
+            lambda n: window(stage, n, CHAT, load),
+            min(options.rounds, 3),
+            options.tell,
+            CPU_ANSWER,
+        )
+    except Invalid as reason:
+        print(f"no handshakes: {reason}", file=sys.stderr)
+        return {"handshake": {"refused": str(reason)}}
+    cpu = medians(reports, names, *CPU_ANSWER)
+    # Of one processor, if it did nothing else.
+    rate = {name: round(1e6 / us) for name, us in cpu.items()}
+    agreed = {name: sorted(reports[0][name]["tls"]) for name in names}
+    return {"handshake": {"cpu_us": cpu, "per_second_and_core": rate, "agreed": agreed}}
 
 
 def sse(streams, gap_ms):
@@ -80,196 +112,58 @@ def sse(streams, gap_ms):
         flags = closed(options, "--stream", "--connections", streams, "--warm-up", 2)
         upstream = ["--events", "1000000", "--gap-ms", str(gap_ms), "--bytes", "20"]
         expected = streams * 1000 / gap_ms
-        with Stage(work_folder(), upstream) as stage:
+        with Stage(upstream) as stage:
             names = stage.names()
             reports, void = rounds(
-                stage,
                 [*names, "direct"],
                 lambda n: window(stage, n, CHAT, flags, expected),
                 options.rounds,
+                options.tell,
+                CPU_EVENT,
             )
-        figures = [{n: each[n]["process"]["cpu_us_per_event"] for n in names} for each in reports]
+        everybody = [*names, "direct"]
         details = {
             "void_rounds": void,
-            "events_per_read": medians(reports, [*names, "direct"], "events", "per_read"),
-            "rss_bytes": {n: median_of(reports, n, "process", "rss_bytes") for n in names},
+            "events_per_read": medians(reports, everybody, "events", "per_read"),
+            "events_per_second": medians(reports, everybody, "events", "per_second"),
+            "others_busy_share": medians(reports, everybody, "others_busy_share"),
+            "rss_bytes": medians(reports, names, *RSS),
+            "added_gap_p50_us": {n: added(reports, n, "gap_us", "p50") for n in names},
             "added_gap_p99_us": {n: added(reports, n, "gap_us", "p99") for n in names},
-            "load_cpu_share": {n: median_of(reports, n, "own_cpu_share") for n in names},
+            "load_cpu_share": medians(reports, names, "own_cpu_share"),
         }
-        return finish(figures, names, "CPU us/event", details)
+        return finish(figures_of(reports, names, CPU_EVENT), names, "CPU us/event", details)
 
     return row
 
 
 def body(options):
     """CPU time to carry one MiB up, and one down: the figure is the sum."""
-    mib = 1 << 20
-    parts = {}
+    parts, voids, everybody = {}, 0, None
     for part, upstream, flags in [
-        ("up", ["--bytes", "200"], ["--body-bytes", mib]),
-        ("down", ["--bytes", str(mib)], []),
+        ("up", ["--bytes", "200"], ["--body-bytes", MIB]),
+        ("down", ["--bytes", str(MIB)], []),
     ]:
         load = closed(options, "--connections", 8, *flags)
-        with Stage(work_folder(), upstream) as stage:
-            names = stage.names()
+        with Stage(upstream) as stage:
+            everybody = stage.names()
             parts[part], void = rounds(
-                stage, names, lambda n: window(stage, n, CHAT, load), options.rounds
+                everybody,
+                lambda n: window(stage, n, CHAT, load),
+                options.rounds,
+                options.tell,
+                CPU_ANSWER,
             )
-            parts[part + "_void"] = void
-    cpu = ("process", "cpu_us_per_answer")
-    figures = [
-        {n: up[n][cpu[0]][cpu[1]] + down[n][cpu[0]][cpu[1]] for n in names}
-        for up, down in zip(parts["up"], parts["down"])
-    ]
+        voids += void
+    up, down = (figures_of(parts[part], everybody, CPU_ANSWER) for part in ("up", "down"))
+    figures = [{n: first[n] + second[n] for n in everybody} for first, second in zip(up, down)]
     details = {
-        "void_rounds": parts["up_void"] + parts["down_void"],
-        "up": {n: median_of(parts["up"], n, *cpu) for n in names},
-        "down": {n: median_of(parts["down"], n, *cpu) for n in names},
-        "rss_bytes": {n: median_of(parts["up"], n, "process", "rss_bytes") for n in names},
+        "void_rounds": voids,
+        "up": medians(parts["up"], everybody, *CPU_ANSWER),
+        "down": medians(parts["down"], everybody, *CPU_ANSWER),
+        "rss_bytes": medians(parts["up"], everybody, *RSS),
     }
-    return finish(figures, names, "CPU us/(MiB up + MiB down)", details)
-
-
-def resident(process):
-    status = pathlib.Path(f"/proc/{process}/status").read_text()
-    return int(status.split("VmRSS:")[1].split()[0]) * 1024
-
-
-def ask(connection, url, token):
-    """One request on a connection that stays open; its status."""
-    authority, path = url.removeprefix("http://").split("/", 1)
-    head = f"GET /{path} HTTP/1.1\r\nhost: {authority}\r\nauthorization: Bearer {token}\r\n\r\n"
-    connection.sendall(head.encode())
-    answer = b""
-    while b"\r\n\r\n" not in answer:
-        read = connection.recv(65536)
-        if not read:
-            raise Unavailable(f"{authority} closed a connection")
-        answer += read
-    head, body = answer.split(b"\r\n\r\n", 1)
-    fields = dict(line.lower().split(b":", 1) for line in head.split(b"\r\n")[1:])
-    missing = int(fields[b"content-length"]) - len(body)
-    while missing > 0:
-        missing -= len(connection.recv(missing))
-    return int(head.split()[1])
-
-
-def connect(url):
-    host, port = url.removeprefix("http://").split("/")[0].rsplit(":", 1)
-    connection = socket.create_connection((host, int(port)), 30)
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return connection
-
-
-def idle(options):
-    """Resident memory that an idle connection costs, after one request on it."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard < 2 * IDLE_CONNECTIONS:
-        raise Unavailable(f"the limit of descriptors is {hard}, below {2 * IDLE_CONNECTIONS}")
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    figures = []
-    for _ in range(min(options.rounds, 3)):
-        # Memory that was once taken is kept: each repetition needs new processes.
-        with Stage(work_folder(), ["--bytes", "200"]) as stage:
-            token = stage.token_file.read_text()
-            figures.append({name: idle_bytes(stage, name, token) for name in stage.names()})
-    details = {"connections": IDLE_CONNECTIONS}
-    return finish(figures, list(figures[0]), "bytes/idle connection", details)
-
-
-def idle_bytes(stage, name, token):
-    base, process = stage.proxies[name]
-    opened = []
-
-    def open_one():
-        opened.append(connect(base))
-        if ask(opened[-1], base + MODELS, token) != 200:
-            raise Unavailable(f"{name} did not answer 200")
-
-    try:
-        for _ in range(100):
-            open_one()
-        before = resident(process)
-        for _ in range(IDLE_CONNECTIONS - 100):
-            open_one()
-        return (resident(process) - before) / (IDLE_CONNECTIONS - 100)
-    finally:
-        for connection in opened:
-            connection.close()
-
-
-def swap(options):
-    """From the call that changes the policy to the last of 16 connections on which it holds, while
-    other requests go through and none of them may fail."""
-    probes = 16
-    with Stage(work_folder(), ["--bytes", "200"], peers=(), pinned=False) as stage:
-        base = stage.proxies["penstock"][0]
-        token = stage.token("--user", "probe", "--groups", "probes")
-        publish = publisher(stage)
-        publish(True)
-        connections = [connect(base) for _ in range(probes)]
-        until_all(connections, base + MODELS, token, 200)
-        changes = max(10, options.rounds * 4)
-        with concurrent.futures.ThreadPoolExecutor() as pool:
-            load = pool.submit(
-                window, stage, "penstock", CHAT, ["--rate", 500, "--duration", 2 + changes * 0.15]
-            )
-            times_ms = []
-            for change in range(changes):
-                allowed = change % 2 == 1
-                time.sleep(0.05)
-                began = time.monotonic()
-                publish(allowed)
-                until_all(connections, base + MODELS, token, 200 if allowed else 404)
-                times_ms.append((time.monotonic() - began) * 1000)
-            report, _ = load.result()
-    requests = report["requests"]
-    # Late or not: what counts here is that every one of them was answered.
-    if requests["failed"] or requests["completed"] != requests["scheduled"]:
-        raise Unavailable(f"requests were dropped during the changes: {requests}")
-    figures = [{"penstock": value} for value in times_ms]
-    details = {
-        "p99_ms": round(statistics.quantiles(times_ms, n=100, method="inclusive")[98], 2),
-        "max_ms": round(max(times_ms), 2),
-        "requests_beside": requests["completed"],
-        "requests_dropped": requests["failed"],
-    }
-    return finish(figures, ["penstock"], "ms from publishing to enforcement", details)
-
-
-def publisher(stage):
-    """Publishes the policy with or without the probes' rule, through the control plane's API."""
-    token = stage.token("--user", "dev-administrator", "--audience", "penstock-api")
-    policy = (stage.work / "bench.yaml").read_text()
-
-    def publish(allowed):
-        groups = "[probes]" if allowed else "[nobody]"
-        rule = f"kind: rule\nname: probes\neffect: allow\nsubjects: [{{groups: {groups}}}]\n"
-        text = f"{policy}---\n{rule}operations: [list]\n"
-        request = urllib.request.Request(
-            stage.dev["api"] + "/api/v1/documents/apply",
-            json.dumps({"sources": [{"name": "bench.yaml", "text": text}]}).encode(),
-            {"authorization": f"Bearer {token}", "content-type": "application/json"},
-        )
-        urllib.request.urlopen(request, timeout=30).read()
-
-    return publish
-
-
-def until_all(connections, url, token, status):
-    """Asks on every connection until each has answered with the status. A refusal may have closed
-    one: then it is opened anew."""
-    end = time.monotonic() + 30
-    for index in range(len(connections)):
-        seen = None
-        while seen != status:
-            if time.monotonic() > end:
-                raise Unavailable(f"the policy was not enforced within 30 s: no {status}")
-            try:
-                seen = ask(connections[index], url, token)
-            except (Unavailable, ConnectionError):
-                connections[index].close()
-                connections[index] = connect(url)
+    return finish(figures, everybody, "CPU us/(MiB up + MiB down)", details)
 
 
 ROWS = {
@@ -278,6 +172,7 @@ ROWS = {
     # Two thousand streams at a pace that one processor can produce and read.
     "sse-many": sse(2048, 100),
     "body-1mib": body,
+    "tls-unary": tls_unary,
     "idle": idle,
     "swap": swap,
 }

@@ -4,6 +4,7 @@
 mod fixed;
 mod run;
 mod serve;
+mod tls;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -24,6 +25,7 @@ enum Command {
     /// Send requests on a schedule and report latencies from the intended start
     Run(Box<run::Flags>),
     /// Answer like a model server, with the timing that is asked for
+    #[command(after_help = serve::HELP)]
     Serve(serve::Flags),
     /// Answer every request with the same bytes, at the least cost
     Fixed(fixed::Flags),

@@ -138,10 +138,14 @@ async fn measured(flags: &Flags, target: Target) -> Result<Report, RunError> {
         _ = terminate.recv() => true,
     };
     let (opened, cpu_before, before) = (Instant::now(), process::own_cpu(), usage()?);
+    let mut sent = None;
     if !stopped {
         stopped = tokio::select! {
             due = timer.until(ends) => due.map(|()| false).map_err(RunError::Machine)?,
-            _ = &mut sending => false,
+            outcome = &mut sending => {
+                sent = Some(outcome);
+                false
+            }
             _ = interrupt.recv() => true,
             _ = terminate.recv() => true,
         };
@@ -153,10 +157,20 @@ async fn measured(flags: &Flags, target: Target) -> Result<Report, RunError> {
         interrupted: stopped,
     };
     load.close();
-    if !stopped {
-        // Whoever was to start in the window is waited for: the slowest answers count most.
+    if !stopped && !flags.closed {
+        // Whoever was to start in the window is waited for, also where it is sent late: the slowest
+        // answers count most. In a closed loop nobody was to start.
+        let rest = async {
+            let sent = match sent {
+                Some(outcome) => outcome,
+                None => sending.await,
+            };
+            sent.map_err(std::io::Error::other)??;
+            load.drained().await;
+            Ok(())
+        };
         tokio::select! {
-            () = load.drained() => {}
+            ended = rest => ended.map_err(RunError::Machine)?,
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }

@@ -204,6 +204,34 @@ fn figures_are_withheld_where_nothing_was_answered() {
 }
 
 #[test]
+fn a_schedule_that_this_side_cannot_keep_is_no_measurement() {
+    let url = serve(|stream| write(stream, OK));
+    let common = [url.as_str(), "--rate", "500000", "--arrivals", "constant", "--json"];
+    let bounds = ["--duration", "0.1", "--warm-up", "0", "--timeout-ms", "500"];
+    let output = run(&[&common[..], &bounds[..]].concat());
+    assert_eq!(output.status.code(), Some(3));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["requests"]["scheduled"], 50_000, "none is forgotten: {report}");
+    assert_eq!((&report["valid"], &report["latency_us"]), (&Value::Bool(false), &Value::Null));
+    assert!(!report["reasons"].as_array().unwrap().is_empty(), "{report}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("invalid: "));
+}
+
+#[test]
+fn a_run_ends_by_itself_though_the_server_never_answers() {
+    let url = serve(|stream| {
+        let _ = stream.read(&mut [0]);
+        false
+    });
+    let begun = Instant::now();
+    let bounds = ["--duration", "0.2", "--warm-up", "0", "--timeout-ms", "200"];
+    let output = run(&[&[url.as_str(), "--rate", "20"], &bounds[..]].concat());
+    assert_eq!(output.status.code(), Some(3));
+    // The window, the wait for a connection, and the answer that does not come.
+    assert!(begun.elapsed() < PATIENCE, "{:?}", begun.elapsed());
+}
+
+#[test]
 fn an_interrupt_prints_what_was_measured_until_then() {
     let (tell, told) = std::sync::mpsc::channel();
     let url = serve(move |stream| tell.send(()).is_ok() && write(stream, OK));

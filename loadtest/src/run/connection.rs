@@ -1,14 +1,14 @@
 //! One connection, one exchange at a time (RFC 9112): sends the bytes, reads the answer to its end.
 
-use std::net::SocketAddr;
 use std::time::Instant;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::events::{Events, Fed};
 use super::failure::Failure;
 use super::framing::Framing;
+use super::target::Target;
 
 /// Largest head of an answer, in bytes.
 const HEAD_BYTES_MAX: usize = 32 << 10;
@@ -23,9 +23,14 @@ pub(super) trait Observer {
     fn bytes(&mut self, count: usize);
 }
 
+/// Bytes each way, with or without TLS.
+trait Transport: AsyncRead + AsyncWrite + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Transport for T {}
+
 /// A connection that no exchange uses now.
 pub(super) struct Connection {
-    stream: TcpStream,
+    stream: Box<dyn Transport>,
     buffer: Vec<u8>,
 }
 
@@ -37,11 +42,22 @@ struct Head {
 }
 
 impl Connection {
-    pub(super) async fn open(address: SocketAddr) -> Result<Self, Failure> {
+    /// Opens a connection; with TLS also says what both sides agreed on.
+    pub(super) async fn open(target: &Target) -> Result<(Self, Option<String>), Failure> {
         let failed = |error| Failure::of_connect(&error);
-        let stream = TcpStream::connect(address).await.map_err(failed)?;
-        stream.set_nodelay(true).map_err(failed)?;
-        Ok(Self { stream, buffer: Vec::new() })
+        let plain = TcpStream::connect(target.address).await.map_err(failed)?;
+        plain.set_nodelay(true).map_err(failed)?;
+        let mut agreed = None;
+        let stream: Box<dyn Transport> = match &target.tls {
+            None => Box::new(plain),
+            Some((connector, name)) => {
+                let secured = connector.connect(name.clone(), plain).await;
+                let secured = secured.map_err(|_| Failure::Tls)?;
+                agreed = agreement(secured.get_ref().1);
+                Box::new(secured)
+            }
+        };
+        Ok((Self { stream, buffer: Vec::new() }, agreed))
     }
 
     /// One exchange. Gives the connection back when it can be used again.
@@ -52,6 +68,8 @@ impl Connection {
         observer: &mut impl Observer,
     ) -> Result<Option<Self>, Failure> {
         self.stream.write_all(request).await.map_err(|_| Failure::Closed)?;
+        // TLS may still hold the last record.
+        self.stream.flush().await.map_err(|_| Failure::Closed)?;
         // Idle connections hold no buffer: ten thousand of them are not to cost memory here.
         self.buffer.resize(READ_BYTES, 0);
         let mut filled = 0;
@@ -97,6 +115,13 @@ impl Connection {
             Ok(read) => Ok(read),
         }
     }
+}
+
+/// Version and cipher, such as `TLSv1_3 TLS13_AES_128_GCM_SHA256`.
+fn agreement(connection: &rustls::ClientConnection) -> Option<String> {
+    let (version, suite) =
+        (connection.protocol_version()?, connection.negotiated_cipher_suite()?.suite());
+    Some(format!("{version:?} {suite:?}"))
 }
 
 /// The head, or nothing as long as it is not whole. Interim answers are not expected: nothing asks

@@ -6,6 +6,8 @@ pub(super) enum Failure {
     Connect,
     /// No descriptor or port is left on this side.
     Local,
+    /// No handshake: also a certificate that is not trusted, or for another name.
+    Tls,
     Closed,
     Timeout,
     Malformed,
@@ -33,6 +35,7 @@ impl Failure {
         match self {
             Self::Connect => "connect",
             Self::Local => "local",
+            Self::Tls => "tls",
             Self::Closed => "closed",
             Self::Timeout => "timeout",
             Self::Malformed => "malformed",

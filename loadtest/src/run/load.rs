@@ -105,6 +105,12 @@ impl Load {
                 break;
             }
             let now = Instant::now();
+            if now >= self.ends + self.timeout {
+                // So late that nothing is to be learned any more: told, but not sent.
+                self.count_scheduled(due);
+                self.measure.borrow_mut().failed(Failure::NotSent);
+                continue;
+            }
             late_in_a_row = if now < due { 0 } else { late_in_a_row + 1 };
             if now < due {
                 timer.until(due).await?;
@@ -165,7 +171,11 @@ impl Load {
         let exchange = async {
             let connection = match connection {
                 Some(connection) => connection,
-                None => Connection::open(self.target.address).await?,
+                None => {
+                    let (connection, agreed) = Connection::open(&self.target).await?;
+                    self.measure.borrow_mut().opened(agreed, Instant::now());
+                    connection
+                }
             };
             connection.exchange(&self.target.request, self.stream, &mut watch).await
         };

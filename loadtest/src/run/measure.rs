@@ -42,6 +42,10 @@ pub(super) struct Measure {
     pub(super) events: u64,
     pub(super) reads_with_events: u64,
     pub(super) body_bytes: u64,
+    /// Connections that were opened in the window: none, where all of them are kept.
+    pub(super) opened: u64,
+    /// What handshakes agreed on, in the warm-up too, and how many did.
+    pub(super) tls: BTreeMap<String, u64>,
     pub(super) failures: BTreeMap<&'static str, u64>,
     pub(super) failure_statuses: BTreeMap<u16, u64>,
     /// From the intended start to the last byte.
@@ -68,6 +72,8 @@ impl Measure {
             events: 0,
             reads_with_events: 0,
             body_bytes: 0,
+            opened: 0,
+            tls: BTreeMap::new(),
             failures: BTreeMap::new(),
             failure_statuses: BTreeMap::new(),
             latency: Times::new(),
@@ -95,6 +101,14 @@ impl Measure {
     pub(super) fn sent(&mut self, due: Instant, sent: Instant, had_connection: bool) {
         if self.counts(due) && had_connection {
             self.lateness.record(sent.saturating_duration_since(due), 1);
+        }
+    }
+
+    /// A connection was opened; with TLS, what both sides agreed on.
+    pub(super) fn opened(&mut self, agreed: Option<String>, now: Instant) {
+        self.opened += u64::from(self.is_now(now));
+        if let Some(agreed) = agreed {
+            *self.tls.entry(agreed).or_default() += 1;
         }
     }
 

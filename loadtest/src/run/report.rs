@@ -45,6 +45,11 @@ pub(super) struct Report {
     /// `open` (by schedule) or `closed`.
     mode: &'static str,
     connections_max: u32,
+    /// Opened in the window: 0 where all of them were kept from the warm-up on.
+    connections_opened: u64,
+    /// What handshakes agreed on, and how many did, warm-up included.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    tls: BTreeMap<String, u64>,
     seconds: f64,
     rate_planned: Option<f64>,
     requests: Requests,
@@ -156,6 +161,8 @@ impl Report {
             interrupted: window.interrupted,
             mode: if flags.closed { "closed" } else { "open" },
             connections_max: flags.connections,
+            connections_opened: measure.opened,
+            tls: measure.tls.clone(),
             seconds: rounded(seconds),
             rate_planned: flags.rate,
             requests: Requests {
@@ -262,6 +269,9 @@ impl Report {
         }
         for (status, count) in &requests.failure_statuses {
             let _ = writeln!(text, "  status {status}: {count}");
+        }
+        for (agreed, count) in &self.tls {
+            let _ = writeln!(text, "{count} handshakes: {agreed}");
         }
         if let Some(events) = &self.events {
             let Events { count, per_second, per_read } = events;

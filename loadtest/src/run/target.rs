@@ -3,13 +3,23 @@
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
+use rustls::pki_types::ServerName;
 use serde_json::json;
+use tokio_rustls::TlsConnector;
+
+use crate::tls::{self, TlsError};
 
 /// Why there is nothing to send, or nowhere to send it.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TargetError {
-    #[error("{0:?} is not an address of the form http://HOST:PORT/PATH")]
+    #[error("{0:?} is not an address of the form http://HOST:PORT/PATH or https://…")]
     Url(String),
+    #[error("https needs --ca with the certificates to trust, and http has no use for it")]
+    Trust,
+    #[error("{0:?} is not a name or address that a certificate can have")]
+    ServerName(String),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     #[error("cannot find {host}")]
     Resolve { host: String, source: std::io::Error },
     #[error("{0} is not on this machine; --allow-remote sends load there all the same")]
@@ -29,6 +39,12 @@ pub(crate) enum TargetError {
 pub(super) struct TargetFlags {
     /// Address of every request, such as http://127.0.0.1:8443/llama/v1/chat/completions
     url: String,
+    /// File with the certificates that an https server's must come from, PEM
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// Name that the server's certificate must have, and that is asked for; by default the host
+    #[arg(long, value_name = "NAME", requires = "ca")]
+    server_name: Option<String>,
     /// Send load to addresses that are not on this machine
     #[arg(long)]
     allow_remote: bool,
@@ -61,19 +77,26 @@ pub(super) struct TargetFlags {
 /// An address and the bytes that go there. They may hold a token, so they are never printed.
 pub(super) struct Target {
     pub(super) address: SocketAddr,
+    /// How a connection is secured, and whose certificate is expected.
+    pub(super) tls: Option<(TlsConnector, ServerName<'static>)>,
     pub(super) request: Vec<u8>,
 }
 
 impl Target {
     pub(super) fn new(flags: &TargetFlags) -> Result<Self, TargetError> {
         let bad_url = || TargetError::Url(flags.url.clone());
-        let rest = flags.url.strip_prefix("http://").ok_or_else(bad_url)?;
+        let (scheme, rest) = flags.url.split_once("://").ok_or_else(bad_url)?;
+        let default_port = match scheme {
+            "http" => 80,
+            "https" => 443,
+            _ => return Err(bad_url()),
+        };
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
         let printable = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
         if authority.is_empty() || authority.contains('@') || !printable(rest) {
             return Err(bad_url());
         }
-        let address = resolve(authority)?;
+        let address = resolve(authority, default_port)?;
         if !address.ip().is_loopback() && !flags.allow_remote {
             return Err(TargetError::Remote(address.ip()));
         }
@@ -91,13 +114,34 @@ impl Target {
             flags.method,
             body.len()
         );
-        Ok(Self { address, request: [head.into_bytes(), body].concat() })
+        let tls = match (&flags.ca, scheme == "https") {
+            (Some(ca), true) => Some((tls::client(ca)?.into(), server_name(flags, authority)?)),
+            (None, false) => None,
+            (Some(_), false) | (None, true) => return Err(TargetError::Trust),
+        };
+        Ok(Self { address, tls, request: [head.into_bytes(), body].concat() })
     }
 }
 
-fn resolve(authority: &str) -> Result<SocketAddr, TargetError> {
-    let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| !port.contains(']'));
-    let with_port = if has_port { authority.to_owned() } else { format!("{authority}:80") };
+/// The host and the port of an authority (RFC 3986 section 3.2).
+fn split(authority: &str) -> (&str, Option<&str>) {
+    match authority.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => (host, Some(port)),
+        Some(_) | None => (authority, None),
+    }
+}
+
+fn server_name(flags: &TargetFlags, authority: &str) -> Result<ServerName<'static>, TargetError> {
+    let host = split(authority).0.trim_start_matches('[').trim_end_matches(']');
+    let name = flags.server_name.as_deref().unwrap_or(host).to_owned();
+    ServerName::try_from(name.clone()).map_err(|_| TargetError::ServerName(name))
+}
+
+fn resolve(authority: &str, default_port: u16) -> Result<SocketAddr, TargetError> {
+    let with_port = match split(authority).1 {
+        Some(_) => authority.to_owned(),
+        None => format!("{authority}:{default_port}"),
+    };
     let failed = |source| TargetError::Resolve { host: authority.to_owned(), source };
     let mut addresses = with_port.to_socket_addrs().map_err(failed)?;
     addresses.next().ok_or_else(|| failed(std::io::ErrorKind::NotFound.into()))
@@ -193,9 +237,15 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_is_not_plain_http_is_refused() {
-        for url in ["https://127.0.0.1/", "127.0.0.1", "http://", "http://a@127.0.0.1/", "http:///"]
-        {
+    fn an_https_server_is_not_spoken_to_without_something_to_verify_it_by() {
+        assert!(matches!(target(&["https://127.0.0.1/"]), Err(TargetError::Trust)));
+        let plain = target(&["http://127.0.0.1/", "--ca", "ca.pem"]);
+        assert!(matches!(plain, Err(TargetError::Trust)));
+    }
+
+    #[test]
+    fn an_address_that_is_not_http_is_refused() {
+        for url in ["ftp://127.0.0.1/", "127.0.0.1", "http://", "http://a@127.0.0.1/", "http:///"] {
             assert!(matches!(target(&[url]), Err(TargetError::Url(_))), "{url}");
         }
     }

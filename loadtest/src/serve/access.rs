@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::header::AUTHORIZATION;
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::ServeError;
 use super::request::Refusal;
 
-/// The key that callers must send as `Authorization: Bearer KEY`.
+/// The key that callers must send as `Authorization: Bearer KEY`, or as `x-api-key: KEY`.
 pub(crate) struct Key(String);
 
 impl Key {
@@ -29,8 +30,13 @@ impl Key {
         Self(value.to_owned())
     }
 
-    fn opens(&self, header: &[u8]) -> bool {
-        header.strip_prefix(b"Bearer ").is_some_and(|given| given == self.0.as_bytes())
+    fn opens(&self, headers: &HeaderMap) -> bool {
+        let value = |name: HeaderName| headers.get(name).map(HeaderValue::as_bytes);
+        let given = match value(AUTHORIZATION) {
+            Some(header) => header.strip_prefix(b"Bearer "),
+            None => value(HeaderName::from_static("x-api-key")),
+        };
+        given == Some(self.0.as_bytes())
     }
 }
 
@@ -40,9 +46,8 @@ pub(crate) async fn require_key(
     request: Request,
     next: Next,
 ) -> Response {
-    let header = request.headers().get(AUTHORIZATION).map_or(&b""[..], |value| value.as_bytes());
     match key.as_ref() {
-        Some(key) if !key.opens(header) => Refusal::Key.into_response(),
+        Some(key) if !key.opens(request.headers()) => Refusal::Key.into_response(),
         Some(_) | None => next.run(request).await,
     }
 }

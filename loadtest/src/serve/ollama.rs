@@ -1,7 +1,7 @@
 //! The paths of Ollama's API: chat and generate in NDJSON, tags, version.
 
-use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::body::{Body, Bytes};
@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use super::Served;
 use super::clock::{rfc3339, unix_seconds};
+use super::paced::paced;
 use super::request::{Refusal, read, token_count};
 use super::schedule::Schedule;
 
@@ -59,6 +60,7 @@ struct Answer {
     done_reason: &'static str,
     prompt_tokens: u64,
     start: Instant,
+    first_token: Duration,
 }
 
 /// `POST /api/chat`.
@@ -111,6 +113,7 @@ async fn answer(
         done_reason: if cut { "length" } else { "stop" },
         prompt_tokens: token_count(&asked.messages) + token_count(&asked.prompt),
         start,
+        first_token: schedule.due(0),
     };
     if asked.stream.unwrap_or(true) {
         return Ok(answer.streamed(schedule));
@@ -135,22 +138,22 @@ impl Answer {
     fn last(&self, text: &str) -> Value {
         let mut line = self.line(text, true);
         line["done_reason"] = json!(self.done_reason);
-        line["total_duration"] = json!(self.start.elapsed().as_nanos() as u64);
+        let total = self.start.elapsed();
+        line["total_duration"] = json!(total.as_nanos() as u64);
+        line["load_duration"] = json!(0);
         line["prompt_eval_count"] = json!(self.prompt_tokens);
+        line["prompt_eval_duration"] = json!(self.first_token.as_nanos() as u64);
         line["eval_count"] = json!(self.pieces.len());
+        line["eval_duration"] = json!(total.saturating_sub(self.first_token).as_nanos() as u64);
         line
     }
 
     fn streamed(self, schedule: Schedule) -> Response {
         let answer = Arc::new(self);
         let ending = Arc::clone(&answer);
-        let lines = stream::iter(0..answer.pieces.len()).then(move |index| {
-            let answer = Arc::clone(&answer);
-            let due = answer.start + schedule.due(index as u64);
-            async move {
-                tokio::time::sleep_until(due).await;
-                Ok::<_, Infallible>(format!("{}\n", answer.line(&answer.pieces[index], false)))
-            }
+        let (start, count) = (answer.start, answer.pieces.len());
+        let lines = paced(schedule, start, count, move |index| {
+            format!("{}\n", answer.line(&answer.pieces[index], false))
         });
         let end = stream::once(async move { Ok(format!("{}\n", ending.last(""))) });
         let headers = [(CONTENT_TYPE, "application/x-ndjson")];

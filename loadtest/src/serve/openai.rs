@@ -1,6 +1,5 @@
 //! The paths of OpenAI's API: models, chat, completions, embeddings.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::Json;
@@ -18,6 +17,7 @@ use tokio::time::Instant;
 
 use super::Served;
 use super::clock::unix_seconds;
+use super::paced::paced;
 use super::request::{Refusal, read, token_count};
 use super::schedule::Schedule;
 
@@ -209,14 +209,8 @@ impl Answer {
             tail.push_str(&event(&totals));
         }
         tail.push_str("data: [DONE]\n\n");
-        let count = self.pieces.len();
-        let pieces = stream::iter(0..count).then(move |index| {
-            let event = event(&self.piece(index, &self.pieces[index]));
-            let due = start + schedule.due(index as u64);
-            async move {
-                tokio::time::sleep_until(due).await;
-                Ok::<_, Infallible>(event)
-            }
+        let pieces = paced(schedule, start, self.pieces.len(), move |index| {
+            event(&self.piece(index, &self.pieces[index]))
         });
         let body = Body::from_stream(pieces.chain(stream::iter([Ok(tail)])));
         let headers = [(CONTENT_TYPE, "text/event-stream"), (CACHE_CONTROL, "no-cache")];

@@ -156,6 +156,49 @@ async fn an_embedding_in_base64_is_four_bytes_a_dimension() {
     assert_eq!(answer["data"][0]["embedding"].as_str().unwrap().len(), 32);
 }
 
+fn message(more: Value) -> Value {
+    let mut body = chat(json!({"max_tokens": 100, "system": "be brief"}));
+    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    body
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_whole_message_has_one_block_of_text_and_counts() {
+    let whole = answer("/v1/messages", &message(json!({}))).await;
+    assert_eq!((&whole["type"], &whole["role"]), (&json!("message"), &json!("assistant")));
+    assert_eq!(whole["content"], json!([{"type": "text", "text": "one two three"}]));
+    assert_eq!(whole["stop_reason"], "end_turn");
+    assert_eq!(whole["usage"], json!({"input_tokens": 4, "output_tokens": 3}));
+    let cut = answer("/v1/messages", &message(json!({"max_tokens": 2}))).await;
+    assert_eq!(cut["content"][0]["text"], "one two");
+    assert_eq!(cut["stop_reason"], "max_tokens");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_streamed_message_has_the_events_of_its_api_in_their_order() {
+    let (_, text) = text(post("/v1/messages", &message(json!({"stream": true})))).await;
+    let events: Vec<(&str, Value)> = text
+        .trim_end()
+        .split("\n\n")
+        .map(|event| {
+            let (kind, data) = event.split_once("\ndata: ").unwrap();
+            (kind.strip_prefix("event: ").unwrap(), serde_json::from_str(data).unwrap())
+        })
+        .collect();
+    for (kind, data) in &events {
+        assert_eq!(data["type"], *kind);
+    }
+    let kinds: Vec<&str> = events.iter().map(|(kind, _)| *kind).collect();
+    let opening = ["message_start", "content_block_start", "ping"];
+    let ending = ["content_block_stop", "message_delta", "message_stop"];
+    assert_eq!(kinds, [opening, ["content_block_delta"; 3], ending].concat());
+    assert_eq!(events[0].1["message"]["content"], json!([]));
+    assert_eq!(events[0].1["message"]["usage"]["input_tokens"], 4);
+    assert_eq!(events[4].1["delta"], json!({"type": "text_delta", "text": " two"}));
+    assert_eq!(events[7].1["delta"]["stop_reason"], "end_turn");
+    assert_eq!(events[7].1["usage"], json!({"output_tokens": 3}));
+}
+
 #[tokio::test(start_paused = true)]
 async fn ollama_streams_lines_unless_told_not_to() {
     let (_, lines) = text(post("/api/chat", &chat(json!({})))).await;
@@ -164,6 +207,12 @@ async fn ollama_streams_lines_unless_told_not_to() {
     assert_eq!(lines[1]["done"], false);
     assert_eq!(lines[3]["done"], true);
     assert_eq!(lines[3]["eval_count"], 3);
+    let duration = |name: &str| Duration::from_nanos(lines[3][name].as_u64().unwrap());
+    assert_eq!(duration("prompt_eval_duration"), Duration::from_millis(50));
+    assert_eq!(
+        duration("total_duration"),
+        duration("prompt_eval_duration") + duration("eval_duration")
+    );
     assert_eq!(lines.len(), 4);
     let whole = answer("/api/generate", &json!({"prompt": "go", "stream": false})).await;
     assert_eq!(whole["response"], "one two three");
@@ -205,6 +254,9 @@ async fn a_request_without_the_key_is_refused_everywhere_but_on_health() {
     }
     assert_eq!(status("/api/tags", None).await, StatusCode::UNAUTHORIZED);
     assert_eq!(status("/v1/models", Some("Bearer right")).await, StatusCode::OK);
+    let by_key = Request::get("/v1/models").header("x-api-key", "right").body(Body::empty());
+    let by_key = server.clone().oneshot(by_key.unwrap()).await.unwrap();
+    assert_eq!(by_key.status(), StatusCode::OK);
     assert_eq!(status("/health", None).await, StatusCode::OK);
 }
 
@@ -216,6 +268,8 @@ async fn what_is_not_understood_is_refused_with_a_reason() {
         ("/v1/chat/completions", chat(json!({"simulate": {"gap": 1}}))),
         ("/v1/chat/completions", chat(json!({"simulate": {"tokens": 0}}))),
         ("/v1/completions", json!({})),
+        ("/v1/messages", chat(json!({}))),
+        ("/v1/messages", json!({"max_tokens": 5})),
         ("/v1/embeddings", json!({"input": 7})),
         ("/v1/embeddings", json!({"input": "a", "dimensions": 5000})),
         ("/v1/embeddings", json!({"input": "a", "encoding_format": "octal"})),
