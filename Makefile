@@ -4,9 +4,11 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 MODEL ?= real
-ROWS ?= decide
+ROWS ?= all
+ROUNDS ?= 5
+SECONDS ?= 3
 .DEFAULT_GOAL := help
-.PHONY: help deps demo test bench
+.PHONY: help deps demo test fuzz bench
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +22,9 @@ demo: deps ## both planes in front of a real model, and a tour (MODEL=simulated:
 test: deps ## format, lints, every test, documentation tests
 	@tests/tools/test.sh
 
-bench: deps ## the named rows into bench/results/latest.jsonl (ROWS="decide")
-	@tests/tools/deps.sh bench
-	@bench/run $(ROWS)
+fuzz: SECONDS = 10
+fuzz: deps ## each fuzz target for SECONDS=10
+	@tests/tools/fuzz.sh $(SECONDS)
+
+bench: deps ## all rows, or ROWS="unary sse", into bench/results/latest.jsonl (ROUNDS=5 SECONDS=3)
+	@bench/run --rounds $(ROUNDS) --seconds $(SECONDS) $(ROWS)

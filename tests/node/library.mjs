@@ -1,4 +1,4 @@
-// Finds the provider's package outside the clone, and makes signing keys.
+// Finds packages outside the clone, and makes signing keys.
 
 import { generateKeyPair, randomUUID } from "node:crypto";
 import { createRequire } from "node:module";
@@ -21,12 +21,16 @@ export async function newKey(algorithm) {
   return { ...jwk, kid: randomUUID(), use: "sig", alg: algorithm };
 }
 
-// The provider's class from `modules` (a node_modules folder), or as node finds it. Its notices go
-// to stderr: stdout belongs to the answers.
+// A package from `modules` (a node_modules folder), or as node finds it.
+export async function load(name, modules) {
+  if (!modules) return import(name);
+  const require = createRequire(`${modules}/`);
+  return import(pathToFileURL(require.resolve(name)));
+}
+
+// The provider's class. Its notices go to stderr: stdout belongs to the answers.
 export async function loadProvider(modules) {
   console.log = console.error;
   console.info = console.error;
-  if (!modules) return (await import("oidc-provider")).default;
-  const require = createRequire(`${modules}/`);
-  return (await import(pathToFileURL(require.resolve("oidc-provider")))).default;
+  return (await load("oidc-provider", modules)).default;
 }

@@ -1,9 +1,7 @@
 #!/usr/bin/env bash
 # Installs what a fresh Debian 12 machine with only Rust lacks: system packages, then the Python and
 # Node packages that the demonstration and the journeys use, in the cache outside the clone.
-# `deps.sh bench` installs what the benchmark compares with, too.
 set -euo pipefail
-for_what=${1:-tests}
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
 # A Python that can make the environment: `venv` alone is not enough, it needs `ensurepip`.
@@ -19,11 +17,10 @@ missing_packages() {
     [[ -e /etc/ssl/certs/ca-certificates.crt ]] || echo ca-certificates
     python_works || echo python3 python3-venv
     [[ -x $PENSTOCK_NODE ]] || command -v npm >/dev/null || echo npm
-    # What the benchmark compares with.
-    if [[ $for_what == bench ]]; then
-        PATH=$PATH:/usr/sbin command -v nginx >/dev/null || echo nginx
-        PATH=$PATH:/usr/sbin command -v haproxy >/dev/null || echo haproxy
-    fi
+    # What stands around the gateway in the journeys, and what the benchmark compares with.
+    PATH=$PATH:/usr/sbin command -v nginx >/dev/null || echo nginx
+    PATH=$PATH:/usr/sbin command -v haproxy >/dev/null || echo haproxy
+    command -v openssl >/dev/null || echo openssl
 }
 
 as_root() {
@@ -56,7 +53,7 @@ make_python() {
     # --no-deps: the list is the whole closure, and its head says why.
     "$work/bin/python" -m pip install -q --disable-pip-version-check --no-deps \
         --only-binary :all: -r "$repository/tests/python/requirements.txt"
-    "$work/bin/python" -c 'import openai, xllamacpp'
+    "$work/bin/python" -c 'import anthropic, ollama, openai, xllamacpp'
     mv -T "$work" "$python_home" 2>/dev/null || rm -rf "$work"
 }
 

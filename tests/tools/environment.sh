@@ -29,6 +29,24 @@ if [[ -n ${CI:-} ]]; then
 fi
 target=${CARGO_TARGET_DIR:-$repository/target}
 
+# What is built with sanitizers lies apart, since it differs in everything.
+sanitized=$target/sanitized
+
+# The machine's name as the compiler knows it. `make deps` sources this before there is a compiler.
+host_triple() {
+    rustc -vV | sed -n 's/^host: //p'
+}
+
+# sanitized_cargo FLAGS ARGUMENT...: cargo with AddressSanitizer and these flags of the compiler
+# besides. The pinned compiler brings the sanitizer's runtime, and RUSTC_BOOTSTRAP=1 lets it take
+# the flag. Because of `--target`, build scripts and macros are built without all that.
+sanitized_cargo() {
+    local flags=$1 command=$2
+    shift 2
+    RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zsanitizer=address $flags" \
+        cargo "$command" "$@" --target "$(host_triple)" --target-dir "$sanitized"
+}
+
 # step NAME COMMAND...: runs a command, says what it is, and how long it took. Not to be called in a
 # condition: there bash would go on after a command that fails inside a function.
 step() {

@@ -19,4 +19,6 @@ step "lints" cargo clippy --workspace --all-targets -- -D warnings
 step "programs" cargo build --workspace --bins
 step "tests" run_tests
 step "documentation tests" cargo test --workspace --doc -q
+step "sanitizer" tests/tools/sanitizer.sh
+step "fuzz" tests/tools/fuzz.sh 10
 echo "test: all passed in $SECONDS s"

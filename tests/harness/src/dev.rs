@@ -106,19 +106,11 @@ impl Dev {
             flags.extend(["--apply".into(), file.into_os_string()]);
         }
         flags.extend(options.arguments.into_iter().map(Into::into));
-        // Between the choice of a port and its use another test may take it: then once more.
-        let start = |name: &str| {
-            let mut command = Command::new(&program);
-            command.arg("dev").arg("--state").arg(folder.path().join(name)).args(&flags);
-            command.envs(options.environment.iter().map(|(key, value)| (key, value)));
-            Process::spawn(command, &folder.path().join("stderr.log"))
-        };
-        let mut process = start("state");
-        let mut line = process.try_json_line();
-        if line.is_none() && process.stderr().contains("in use") {
-            process = start("state-2");
-            line = process.try_json_line();
-        }
+        let mut command = Command::new(&program);
+        command.arg("dev").arg("--state").arg(folder.path().join("state")).args(flags);
+        command.envs(options.environment.iter().map(|(key, value)| (key, value)));
+        let process = Process::spawn(command, &folder.path().join("stderr.log"));
+        let line = process.try_json_line();
         let line = line.unwrap_or_else(|| panic!("dev did not start: {}", process.stderr()));
         let ready = serde_json::from_value(line.clone())
             .unwrap_or_else(|error| panic!("not what dev promises to print: {error}: {line}"));

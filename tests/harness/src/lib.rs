@@ -8,8 +8,10 @@
 mod autonomous;
 mod client;
 mod dev;
+pub mod documents;
 mod message;
 mod process;
+pub mod requests;
 mod scripted;
 mod token;
 mod wait;

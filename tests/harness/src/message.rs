@@ -79,6 +79,13 @@ impl Message {
         self.start_line.split(' ').nth(1).unwrap_or_default()
     }
 
+    /// Reads the request at the beginning of `bytes`, once all of it has come; the second value is
+    /// the number of bytes that it takes.
+    #[must_use]
+    pub fn read_request(bytes: &[u8]) -> Option<(Self, usize)> {
+        Self::read(bytes, Unframed::Empty).filter(|(request, _)| request.complete)
+    }
+
     /// Reads the message at the beginning of `bytes`, whole or as far as it came; the second value
     /// is the number of bytes that it takes. `None` until the head is there.
     pub(crate) fn read(bytes: &[u8], unframed: Unframed) -> Option<(Self, usize)> {

@@ -2,8 +2,13 @@
 //! what callers, model servers and files hold afterwards comes out. It never looks into a plane.
 
 pub mod catalogue;
-pub mod documents;
+pub mod clients;
 pub mod provider;
-pub mod requests;
+pub mod proxies;
 pub mod search;
+pub mod secured;
+pub mod simulated;
+pub mod tls;
 pub mod tools;
+
+pub use penstock_harness::{documents, requests};

@@ -1,6 +1,6 @@
-//! Programs that the journeys use and that are not built here: Python with the OpenAI client and
-//! llama.cpp, Node with the OpenID provider. `make deps` installs them, `make test` names them in
-//! the environment.
+//! Programs that the journeys use and that are not built here: Python with clients and llama.cpp,
+//! Node with clients and the OpenID provider, proxies. `make deps` installs them, `make test` names
+//! them in the environment.
 
 use std::path::{Path, PathBuf};
 
@@ -23,6 +23,18 @@ pub fn node() -> PathBuf {
 #[track_caller]
 pub fn node_modules() -> PathBuf {
     installed("PENSTOCK_NODE_MODULES")
+}
+
+/// A program of the system: nginx, haproxy. They lie where not every user's `PATH` leads.
+#[must_use]
+#[track_caller]
+pub fn system_program(name: &str) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(["/usr/sbin".into(), "/usr/local/sbin".into()])
+        .map(|folder| folder.join(name))
+        .find(|file| file.is_file())
+        .unwrap_or_else(|| panic!("{name} is missing: run `make deps`"))
 }
 
 /// A file of the repository.

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use penstock_harness::{AutonomousUpstream, Dev, RawClient, wait_until};
 use penstock_journeys::search::Needle;
+use penstock_journeys::secured::{Certificate, SecuredNode};
+use penstock_journeys::tls::{Tls, TlsServer};
 use penstock_journeys::{documents, requests};
 
 /// How much memory is read at once.
@@ -119,27 +121,26 @@ impl Stage {
         let needles = needles.map(|(what, text)| Needle::exact(what, text));
         let mut left = Vec::new();
         let clean = wait_until(Instant::now() + CLEAN_PATIENCE, || {
-            left = self.found(&needles);
+            left = found(self.dev.pids().dataplane, &needles);
             left.is_empty()
         });
         (!clean).then(|| format!("a token that came by {name} leaves {}", left.join(", ")))
     }
+}
 
-    /// Everything of these that stands in the data plane's memory now.
-    fn found(&self, needles: &[Needle]) -> Vec<String> {
-        let id = self.dev.pids().dataplane;
-        let memory = File::open(format!("/proc/{id}/mem")).unwrap();
-        let maps = fs::read_to_string(format!("/proc/{id}/maps")).unwrap();
-        let mut found = Vec::new();
-        for map in maps.lines() {
-            let Some((begin, end)) = written(map) else { continue };
-            written_parts(&memory, begin, end, |part| {
-                let here = needles.iter().filter(|needle| needle.is_in(part));
-                found.extend(here.map(|needle| format!("{} in {map}", needle.what())));
-            });
-        }
-        found
+/// Everything of these that stands in the memory of a process now.
+fn found(id: u32, needles: &[Needle]) -> Vec<String> {
+    let memory = File::open(format!("/proc/{id}/mem")).unwrap();
+    let maps = fs::read_to_string(format!("/proc/{id}/maps")).unwrap();
+    let mut found = Vec::new();
+    for map in maps.lines() {
+        let Some((begin, end)) = written(map) else { continue };
+        written_parts(&memory, begin, end, |part| {
+            let here = needles.iter().filter(|needle| needle.is_in(part));
+            found.extend(here.map(|needle| format!("{} in {map}", needle.what())));
+        });
     }
+    found
 }
 
 /// First and last address of a map, unless it is a part of a file that can't be written to.
@@ -253,15 +254,22 @@ fn behind_an_abandoned_one(stage: &Stage, token: &str) {
     client.reset();
 }
 
+fn may_read() -> bool {
+    let may = rustix::process::geteuid().is_root();
+    if !may {
+        eprintln!("skipped: only root may read the memory of a process that is not dumpable");
+    }
+    may
+}
+
 #[track_caller]
 fn assert_nothing_is_left_by(ways: &[Way]) {
-    if !rustix::process::geteuid().is_root() {
-        eprintln!("skipped: only root may read the memory of a process that is not dumpable");
+    if !may_read() {
         return;
     }
     let stage = Stage::start();
     for name in [CONNECTION, RULE] {
-        let found = stage.found(&[Needle::exact("a name", name)]);
+        let found = found(stage.dev.pids().dataplane, &[Needle::exact("a name", name)]);
         assert!(!found.is_empty(), "the search does not find {name}");
     }
     let left: Vec<String> = ways.iter().filter_map(|way| stage.left_by(*way)).collect();
@@ -276,4 +284,41 @@ fn a_token_is_gone_from_memory_after_the_last_exchange_that_it_opened() {
 #[test]
 fn a_token_is_gone_from_memory_also_after_requests_that_were_refused_or_never_ended() {
     assert_nothing_is_left_by(&MISUSES);
+}
+
+#[test]
+fn a_token_is_gone_from_memory_also_where_both_sides_speak_tls() {
+    if !may_read() {
+        return;
+    }
+    let mut tls = Tls::start();
+    let certificate = Certificate::make();
+    let server = tls.serve(&TlsServer::showing(&certificate));
+    let documents = documents::connection(CONNECTION, "openai", &server)
+        + &documents::allow(RULE, "engineers", "infer.*, list");
+    let dev = Dev::start(&documents);
+    let node = SecuredNode::join(&dev, &certificate.authority());
+    let name = found(node.process_id(), &[Needle::exact("a name", CONNECTION)]);
+    assert!(!name.is_empty(), "the search does not find {CONNECTION}");
+    for version in ["1.2", "1.3"] {
+        let token = dev.token("ada@example.com", &["engineers"], &[]);
+        let path = format!("/{CONNECTION}/v1/models");
+        let authority = node.certificate().authority();
+        assert!(tls.connect(version, node.address(), &authority, version, None).is_ok());
+        for _ in 0..3 {
+            assert_eq!(tls.get(version, &path, &token).0, 200);
+        }
+        // A token that is refused, too.
+        assert_eq!(tls.get(version, &path, &token[..token.len() - 10]).0, 401);
+        let (signed, signature) = token.rsplit_once('.').unwrap();
+        let needles = [("its claims", signed), ("its signature", &signature[..70])];
+        let needles = needles.map(|(what, text)| Needle::exact(what, text));
+        tls.close(version);
+        let mut left = Vec::new();
+        let clean = wait_until(Instant::now() + CLEAN_PATIENCE, || {
+            left = found(node.process_id(), &needles);
+            left.is_empty()
+        });
+        assert!(clean, "over TLS {version}: {}", left.join(", "));
+    }
 }

@@ -4,12 +4,13 @@ use crate::Breach;
 use crate::files::TextFile;
 
 /// Each crate and those it may depend on, in story order.
-const MAY_DEPEND_ON: [(&str, &[&str]); 14] = [
+const MAY_DEPEND_ON: [(&str, &[&str]); 17] = [
     ("config", &[]),
     ("http", &["config"]),
     ("identity", &["config"]),
     ("reactor", &[]),
-    ("gateway", &["config", "http", "identity", "reactor"]),
+    ("tls", &["reactor"]),
+    ("gateway", &["config", "http", "identity", "reactor", "tls"]),
     ("app", &["config", "identity"]),
     ("store", &["app", "config"]),
     ("api", &["app", "config", "identity"]),
@@ -18,6 +19,8 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 14] = [
     ("loadtest", &[]),
     ("harness", &["config", "identity"]),
     ("journeys", &["harness", "config"]),
+    ("fuzz", &["config", "http", "identity"]),
+    ("faults", &["harness", "config"]),
     ("tidy", &[]),
 ];
 
