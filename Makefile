@@ -19,7 +19,7 @@ deps: ## install what the machine lacks; quick when nothing is missing
 demo: deps ## both planes in front of a real model, and a tour (MODEL=simulated: no real model)
 	@tests/tools/demo.sh $(MODEL)
 
-test: deps ## format, lints, every test, documentation tests
+test: deps ## format, lints, every test, documentation tests, AddressSanitizer, 10 s of each fuzz target
 	@tests/tools/test.sh
 
 fuzz: SECONDS = 10

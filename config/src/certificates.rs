@@ -29,8 +29,11 @@ pub const AUTHORITIES_MAX: usize = 64;
 const CERTIFICATE: &str = "CERTIFICATE";
 
 /// What is wrong with a text of certificates, never with a word of it.
+///
+/// The data plane reads its own files with another reader, in `penstock-tls`: that one also judges
+/// times and server names, which depend on the machine and the moment, and a document must not.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum CertificateError {
+pub enum PemError {
     /// Not base64 (RFC 4648 section 4) of a text.
     #[error("not one line of base64")]
     Base64,
@@ -66,19 +69,19 @@ pub enum CertificateError {
 /// Reads authorities: one or more certificates; text around the blocks is left out.
 ///
 /// # Errors
-/// See [`CertificateError`].
-pub fn authorities(pem: &str) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
+/// See [`PemError`].
+pub fn authorities(pem: &str) -> Result<Vec<CertificateDer<'static>>, PemError> {
     let blocks = blocks(pem)?;
     if blocks.iter().any(|block| is_private_key(block.label)) {
-        return Err(CertificateError::PrivateKey);
+        return Err(PemError::PrivateKey);
     }
     let certificates = certificates(&blocks)?;
     if certificates.len() > AUTHORITIES_MAX {
-        return Err(CertificateError::TooMany);
+        return Err(PemError::TooMany);
     }
     for (index, certificate) in certificates.iter().enumerate() {
         let added = RootCertStore::empty().add(certificate.clone());
-        added.map_err(|_| CertificateError::Certificate(index.saturating_add(1)))?;
+        added.map_err(|_| PemError::Certificate(index.saturating_add(1)))?;
     }
     Ok(certificates)
 }
@@ -100,30 +103,30 @@ pub fn not_after_ms(certificate: &CertificateDer<'_>) -> Option<u64> {
 /// value that signs with it.
 ///
 /// # Errors
-/// See [`CertificateError`].
-pub fn client_certificate(secret: &str) -> Result<CertifiedKey, CertificateError> {
-    let pem = pem::decode(secret).ok_or(CertificateError::Base64)?;
-    let pem = std::str::from_utf8(&pem).map_err(|_| CertificateError::Pem)?;
+/// See [`PemError`].
+pub fn client_certificate(secret: &str) -> Result<CertifiedKey, PemError> {
+    let pem = pem::decode(secret).ok_or(PemError::Base64)?;
+    let pem = std::str::from_utf8(&pem).map_err(|_| PemError::Pem)?;
     let (keys, rest): (Vec<_>, Vec<_>) =
         blocks(pem)?.into_iter().partition(|block| is_private_key(block.label));
     let chain = certificates(&rest)?;
     for (index, certificate) in chain.iter().enumerate() {
         ParsedCertificate::try_from(certificate)
-            .map_err(|_| CertificateError::Certificate(index.saturating_add(1)))?;
+            .map_err(|_| PemError::Certificate(index.saturating_add(1)))?;
     }
-    let [key] = keys.as_slice() else { return Err(CertificateError::KeyCount) };
-    let key = any_supported_type(&private_key(key)).map_err(|_| CertificateError::Key)?;
+    let [key] = keys.as_slice() else { return Err(PemError::KeyCount) };
+    let key = any_supported_type(&private_key(key)).map_err(|_| PemError::Key)?;
     let certified = CertifiedKey::new(chain, key);
-    certified.keys_match().map_err(|_| CertificateError::OtherKey)?;
+    certified.keys_match().map_err(|_| PemError::OtherKey)?;
     Ok(certified)
 }
 
-fn certificates(blocks: &[Block<'_>]) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
+fn certificates(blocks: &[Block<'_>]) -> Result<Vec<CertificateDer<'static>>, PemError> {
     if blocks.iter().any(|block| block.label != CERTIFICATE) {
-        return Err(CertificateError::Label);
+        return Err(PemError::Label);
     }
     if blocks.is_empty() {
-        return Err(CertificateError::NoCertificate);
+        return Err(PemError::NoCertificate);
     }
     Ok(blocks.iter().map(|block| CertificateDer::from(block.der.to_vec())).collect())
 }

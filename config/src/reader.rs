@@ -71,15 +71,24 @@ impl<'a> Reader<'a> {
 
     /// Text that may be empty, of at most [`TEXT_CHARACTERS_MAX`] characters.
     pub(crate) fn text_or_empty(self) -> Option<&'a str> {
-        self.text_within(TEXT_CHARACTERS_MAX)
+        let text = self.text_of_any_length()?;
+        if text.chars().count() > TEXT_CHARACTERS_MAX {
+            return self.problem(format!("longer than {TEXT_CHARACTERS_MAX} characters"), "");
+        }
+        Some(text)
     }
 
-    /// Text that may be empty, of at most so many characters.
-    pub(crate) fn text_within(self, characters_max: usize) -> Option<&'a str> {
+    /// Text that may be empty, of at most so many bytes.
+    pub(crate) fn text_within(self, bytes_max: usize) -> Option<&'a str> {
+        let text = self.text_of_any_length()?;
+        if text.len() > bytes_max {
+            return self.problem(format!("longer than {bytes_max} bytes"), "");
+        }
+        Some(text)
+    }
+
+    fn text_of_any_length(self) -> Option<&'a str> {
         match self.node.resolved() {
-            Some(Resolved::Text(text)) if text.chars().count() > characters_max => {
-                self.problem(format!("longer than {characters_max} characters"), "")
-            }
             Some(Resolved::Text(text)) => Some(text),
             Some(Resolved::Bool(_) | Resolved::Integer(_) | Resolved::Float) => {
                 self.wrong_type("text", "put it in quotes")

@@ -18,11 +18,11 @@ const DASHES: &str = "-----";
 const LINE_CHARACTERS: usize = 64;
 
 /// The blocks of a text, in their order.
-pub(super) fn blocks(text: &str) -> Result<Vec<Block<'_>>, CertificateError> {
+pub(super) fn blocks(text: &str) -> Result<Vec<Block<'_>>, PemError> {
     let mut blocks = Vec::new();
     let mut rest = text;
     while let Some((_, begun)) = rest.split_once(BEGIN) {
-        let (block, after) = block_at(begun).ok_or(CertificateError::Pem)?;
+        let (block, after) = block_at(begun).ok_or(PemError::Pem)?;
         blocks.push(block);
         rest = after;
     }

@@ -14,7 +14,7 @@ fn secret(pem: &str) -> String {
     STANDARD.encode(pem)
 }
 
-fn refused(pem: &str) -> Option<CertificateError> {
+fn refused(pem: &str) -> Option<PemError> {
     client_certificate(&secret(pem)).err()
 }
 
@@ -30,7 +30,7 @@ fn authorities_come_out_as_they_went_in() {
 fn more_authorities_than_the_limit_are_refused() {
     let one = own("one").0;
     assert_eq!(authorities(&one.repeat(64)).map(|all| all.len()), Ok(64));
-    assert_eq!(authorities(&one.repeat(65)), Err(CertificateError::TooMany));
+    assert_eq!(authorities(&one.repeat(65)), Err(PemError::TooMany));
 }
 
 #[test]
@@ -43,10 +43,10 @@ fn damaged_blocks_are_refused() {
         good.replacen("MII", "M_I", 1),
         good.replacen("MII", "-----BEGIN CERTIFICATE-----MII", 1),
     ] {
-        assert_eq!(authorities(&pem), Err(CertificateError::Pem), "{pem}");
+        assert_eq!(authorities(&pem), Err(PemError::Pem), "{pem}");
     }
     let other = good.replace("CERTIFICATE", "X509 CRL");
-    assert_eq!(authorities(&other), Err(CertificateError::Label));
+    assert_eq!(authorities(&other), Err(PemError::Label));
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn a_secret_is_a_chain_and_its_key_in_any_order() {
         assert_eq!(to_pem(&read.cert).lines().count(), pem.lines().count() - key.lines().count());
         assert_eq!(to_pem(&read.cert[..1]), leaf.replace("\r\n", "\n"));
     }
-    assert_eq!(refused(&format!("{authority}{leaf}{key}")), Some(CertificateError::OtherKey));
+    assert_eq!(refused(&format!("{authority}{leaf}{key}")), Some(PemError::OtherKey));
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn keys_of_every_usual_kind_are_read() {
     }
     for label in ["PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY"] {
         let key = pem::block(label, b"no key");
-        assert_eq!(refused(&format!("{}{key}", own("one").0)), Some(CertificateError::Key));
+        assert_eq!(refused(&format!("{}{key}", own("one").0)), Some(PemError::Key));
     }
 }
 
@@ -92,19 +92,13 @@ fn a_secret_that_lacks_a_part_or_has_one_too_many_is_refused() {
     let key = key.serialize_pem();
     let other = own("two").1.serialize_pem();
     for (pem, expected) in [
-        (certificate.clone(), CertificateError::KeyCount),
-        (key.clone(), CertificateError::NoCertificate),
-        (format!("{certificate}{key}{other}"), CertificateError::KeyCount),
-        (format!("{certificate}{other}"), CertificateError::OtherKey),
-        (
-            format!("{certificate}{}", key.replace("PRIVATE", "ENCRYPTED PRIVATE")),
-            CertificateError::Label,
-        ),
-        (
-            format!("{}{key}", certificate.replacen("MII", "MIA", 1)),
-            CertificateError::Certificate(1),
-        ),
-        (String::new(), CertificateError::NoCertificate),
+        (certificate.clone(), PemError::KeyCount),
+        (key.clone(), PemError::NoCertificate),
+        (format!("{certificate}{key}{other}"), PemError::KeyCount),
+        (format!("{certificate}{other}"), PemError::OtherKey),
+        (format!("{certificate}{}", key.replace("PRIVATE", "ENCRYPTED PRIVATE")), PemError::Label),
+        (format!("{}{key}", certificate.replacen("MII", "MIA", 1)), PemError::Certificate(1)),
+        (String::new(), PemError::NoCertificate),
     ] {
         assert_eq!(refused(&pem), Some(expected), "{pem}");
     }
@@ -115,9 +109,9 @@ fn a_secret_that_is_no_base64_is_refused() {
     let (certificate, key) = own("one");
     let pem = format!("{certificate}{}", key.serialize_pem());
     for value in [&pem, "sk-model-key", "%", "ä"] {
-        assert_eq!(client_certificate(value).err(), Some(CertificateError::Base64));
+        assert_eq!(client_certificate(value).err(), Some(PemError::Base64));
     }
-    assert_eq!(client_certificate("/w==").err(), Some(CertificateError::Pem));
+    assert_eq!(client_certificate("/w==").err(), Some(PemError::Pem));
 }
 
 #[test]

@@ -115,7 +115,7 @@ impl From<Refusal> for Problem {
             Refusal::NotFound(_) => (StatusCode::NOT_FOUND, "not_found"),
             Refusal::Full { .. } => (StatusCode::CONFLICT, "full"),
             Refusal::Name => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_name"),
-            Refusal::ClientCertificate { .. } => {
+            Refusal::ClientCertificate { .. } | Refusal::SentInHeader { .. } => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "invalid_secret")
             }
             Refusal::Generation => (StatusCode::CONFLICT, "generation"),

@@ -23,13 +23,14 @@ impl Place<'_> {
     }
 }
 
-/// Written connections whose client certificate is none: a problem for each.
+/// Written connections whose client certificate is none, or whose credential is one: a problem for
+/// each.
 pub(crate) fn unfit_written(
     state: &State,
     sources: &[Source],
     placed: &[Placed],
 ) -> Vec<Diagnostic> {
-    written(sources, placed).filter_map(|(place, one)| unfit(state, one, place)).collect()
+    written(sources, placed).flat_map(|(place, one)| unfit(state, one, place)).collect()
 }
 
 /// The same for documents that come back into force.
@@ -39,7 +40,7 @@ pub(crate) fn unfit_stored<'d>(
 ) -> Vec<Diagnostic> {
     let place = Place { file: IN_FORCE, line: 1 };
     let connections = documents.filter_map(|stored| connection(&stored.document));
-    connections.filter_map(|one| unfit(state, one, place)).collect()
+    connections.flat_map(|one| unfit(state, one, place)).collect()
 }
 
 /// What is worth a look: secrets without a value, authorities whose time is over.
@@ -74,8 +75,44 @@ fn connection(document: &Document) -> Option<&Connection> {
     }
 }
 
-/// A secret that is there, and no certificate. One that is not there yet is checked when it is set.
-fn unfit(state: &State, connection: &Connection, place: Place<'_>) -> Option<Diagnostic> {
+/// Secrets that are there, and not what the connection takes them for. One that is not there yet is
+/// checked when it is set.
+fn unfit(
+    state: &State,
+    connection: &Connection,
+    place: Place<'_>,
+) -> impl Iterator<Item = Diagnostic> {
+    let certificate = not_a_certificate(state, connection, place);
+    certificate.into_iter().chain(a_certificate_as_credential(state, connection, place))
+}
+
+/// A credential is sent in a header: a certificate's private key must never be.
+fn a_certificate_as_credential(
+    state: &State,
+    connection: &Connection,
+    place: Place<'_>,
+) -> Option<Diagnostic> {
+    let secret = &connection.credential.as_ref()?.secret;
+    state.durable.secrets.get(secret)?.is_client_certificate.then(|| {
+        place.diagnostic(
+            format!(
+                "secret `{secret}`, the credential of connection `{}`, is a client certificate: \
+                 its private key would be sent in a header",
+                connection.name
+            ),
+            format!(
+                "name another secret as `credential`; to show this one to the server: \
+                 tls: {{client_certificate: {{secret: {secret}}}}}"
+            ),
+        )
+    })
+}
+
+fn not_a_certificate(
+    state: &State,
+    connection: &Connection,
+    place: Place<'_>,
+) -> Option<Diagnostic> {
     let secret = connection.client_certificate_secret()?;
     let stored = state.durable.secrets.get(secret)?;
     (!stored.is_client_certificate).then(|| {

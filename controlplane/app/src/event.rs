@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use penstock_config::certificates::CertificateError;
+use penstock_config::certificates::PemError;
 use penstock_config::diagnostics::Diagnostic;
 use penstock_config::documents::{Document, Source};
 use penstock_config::identity::Identity;
@@ -94,7 +94,7 @@ pub enum Event {
         /// Its value, sealed for the next generation.
         sealed: Sealed,
         /// What the value lacks to be a client certificate.
-        client_certificate: Result<(), CertificateError>,
+        client_certificate: Result<(), PemError>,
     },
     /// Somebody deletes a secret.
     DeleteSecret {
@@ -354,7 +354,17 @@ pub enum Refusal {
         /// The connection.
         connection: String,
         /// What is wrong with the value.
-        error: CertificateError,
+        error: PemError,
+    },
+    /// A connection in force sends the secret to its servers in a header.
+    #[error(
+        "connection {connection} sends this secret in a header, and the value is a client \
+         certificate with its private key: keep it under another name, for \
+         `tls: {{client_certificate: {{secret: NAME}}}}`"
+    )]
+    SentInHeader {
+        /// The connection.
+        connection: String,
     },
     /// The secret was sealed for another generation: seal it again.
     #[error("the secret was sealed for another generation")]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use penstock_config::certificates::CertificateError;
+use penstock_config::certificates::PemError;
 use serde_json::{Value, json};
 
 use crate::draft::Draft;
@@ -31,6 +31,16 @@ impl State {
             .find(|connection| connection.client_certificate_secret() == Some(secret))
             .map(|connection| connection.name.as_str())
     }
+
+    /// A connection in force that sends this secret to its servers in a header.
+    fn connection_sending(&self, secret: &str) -> Option<&str> {
+        let mut connections = self.connections();
+        connections
+            .find(|connection| {
+                connection.credential.as_ref().is_some_and(|one| one.secret == secret)
+            })
+            .map(|connection| connection.name.as_str())
+    }
 }
 
 /// Keeps a sealed value under a name.
@@ -39,7 +49,7 @@ pub(crate) fn set(
     by: &Requester,
     name: String,
     sealed: Sealed,
-    client_certificate: Result<(), CertificateError>,
+    client_certificate: Result<(), PemError>,
     now_ms: u64,
 ) -> Result<Outcome, Refusal> {
     authorise(state, by, Action::WriteSecrets)?;
@@ -53,10 +63,20 @@ pub(crate) fn set(
     if secrets.len() >= SECRETS_MAX && !secrets.contains_key(&name) {
         return Err(Refusal::Full { what: "secrets", limit: SECRETS_MAX });
     }
-    if let Err(error) = client_certificate
-        && let Some(connection) = state.connection_showing(&name)
-    {
-        return Err(Refusal::ClientCertificate { connection: connection.to_owned(), error });
+    match client_certificate {
+        Ok(()) => {
+            if let Some(connection) = state.connection_sending(&name) {
+                return Err(Refusal::SentInHeader { connection: connection.to_owned() });
+            }
+        }
+        Err(error) => {
+            if let Some(connection) = state.connection_showing(&name) {
+                return Err(Refusal::ClientCertificate {
+                    connection: connection.to_owned(),
+                    error,
+                });
+            }
+        }
     }
     let mut draft = Draft::new(state, now_ms);
     let before = shown(secrets.get(&name));

@@ -6,7 +6,7 @@ mod common;
 use common::{World, admin, operator};
 use penstock_app::state::Sealed;
 use penstock_app::{Answer, Event, Refusal, surface};
-use penstock_config::certificates::CertificateError;
+use penstock_config::certificates::PemError;
 use penstock_config::diagnostics::Diagnostic;
 use penstock_config::documents::Document;
 
@@ -25,10 +25,18 @@ protocol: openai
 endpoints: [https://models.internal]
 ";
 
+/// Sends the secret `shown` to its servers in a header.
+const SENDING: &str = "kind: connection
+name: vllm
+protocol: openai
+endpoints: [https://models.internal]
+credential: {secret: shown, scheme: bearer}
+";
+
 fn set(
     world: &mut World,
     name: &str,
-    client_certificate: Result<(), CertificateError>,
+    client_certificate: Result<(), PemError>,
 ) -> Result<Answer, Refusal> {
     let generation = world.state.next_credentials_generation();
     let sealed = Sealed { generation, wrapped_key: "a".into(), ciphertext: "b".into() };
@@ -55,7 +63,7 @@ fn a_client_certificate_is_a_secret_that_nodes_need() {
 #[test]
 fn a_connection_whose_client_certificate_is_another_secret_is_refused() {
     let mut world = World::new();
-    set(&mut world, "shown", Err(CertificateError::Base64)).unwrap();
+    set(&mut world, "shown", Err(PemError::Base64)).unwrap();
     let version = world.version();
     let found = problems(world.apply(operator(), &format!("# c\n{SECURE}")));
     assert_eq!(found.len(), 1);
@@ -79,13 +87,28 @@ fn a_client_certificate_that_is_not_there_yet_is_a_warning() {
 fn a_secret_that_a_connection_shows_cannot_become_something_else() {
     let mut world = World::new();
     world.apply(operator(), SECURE).unwrap();
-    let refused = set(&mut world, "shown", Err(CertificateError::OtherKey));
+    let refused = set(&mut world, "shown", Err(PemError::OtherKey));
     let expected =
-        Refusal::ClientCertificate { connection: "vllm".into(), error: CertificateError::OtherKey };
+        Refusal::ClientCertificate { connection: "vllm".into(), error: PemError::OtherKey };
     assert_eq!(refused, Err(expected));
     assert!(!world.state.durable.secrets.contains_key("shown"));
     set(&mut world, "shown", Ok(())).unwrap();
-    set(&mut world, "other", Err(CertificateError::OtherKey)).unwrap();
+    set(&mut world, "other", Err(PemError::OtherKey)).unwrap();
+}
+
+#[test]
+fn a_client_certificate_is_never_sent_as_a_credential() {
+    let mut world = World::new();
+    set(&mut world, "shown", Ok(())).unwrap();
+    let found = problems(world.apply(operator(), SENDING));
+    assert_eq!(found.len(), 1);
+    assert!(found[0].message.contains("the credential of connection `vllm`, is a client certif"));
+    assert!(found[0].hint.as_ref().unwrap().contains("{client_certificate: {secret: shown}}"));
+    set(&mut world, "shown", Err(PemError::Base64)).unwrap();
+    world.apply(operator(), SENDING).unwrap();
+    let refused = set(&mut world, "shown", Ok(()));
+    assert_eq!(refused, Err(Refusal::SentInHeader { connection: "vllm".into() }));
+    set(&mut world, "other", Ok(())).unwrap();
 }
 
 #[test]
@@ -95,7 +118,7 @@ fn no_roll_back_brings_back_a_client_certificate_that_is_none_any_more() {
     let version = world.apply(operator(), SECURE).unwrap().version;
     let key = penstock_app::state::DocumentKey::new("connection", "vllm").unwrap();
     world.send(Event::DeleteDocument { by: admin(), key }).unwrap();
-    set(&mut world, "shown", Err(CertificateError::NoCertificate)).unwrap();
+    set(&mut world, "shown", Err(PemError::NoCertificate)).unwrap();
     let documents = world.versions[&version].1.clone();
     let found = problems(world.send(Event::RollBack { by: admin(), version, documents }));
     assert_eq!(found[0].file, "<in force>");

@@ -8,7 +8,7 @@ use penstock_app::acts::verify;
 use penstock_app::event::{Apply, Joined};
 use penstock_app::state::{ActHead, DocumentKey, KeySource, Origin, Sealed};
 use penstock_app::{Event, Requester};
-use penstock_config::certificates::CertificateError;
+use penstock_config::certificates::PemError;
 use penstock_config::snapshot::SnapshotSigner;
 use proptest::prelude::*;
 use serde_json::json;
@@ -77,7 +77,7 @@ fn event(world: &World, step: Step) -> Event {
         5 => {
             let generation = world.state.next_credentials_generation() + u64::from(flags & 1);
             let sealed = Sealed { generation, wrapped_key: "a".into(), ciphertext: "b".into() };
-            let client_certificate = Err(CertificateError::Base64);
+            let client_certificate = Err(PemError::Base64);
             Event::SetSecret { by, name, sealed, client_certificate }
         }
         6 => Event::DeleteSecret { by, name },
@@ -175,7 +175,7 @@ proptest! {
                 wrapped_key: "a".into(),
                 ciphertext: "b".into(),
             };
-            let client_certificate = Err(CertificateError::Base64);
+            let client_certificate = Err(PemError::Base64);
             let event =
                 Event::SetSecret { by: admin(), name: "a".into(), sealed, client_certificate };
             prop_assert!(world.send(event).is_ok());

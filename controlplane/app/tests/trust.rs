@@ -7,7 +7,7 @@ use common::{FIRST_RUN, POLICY, World, admin, operator, requester};
 use penstock_app::event::Joined;
 use penstock_app::state::{KeySet, KeySource, Sealed};
 use penstock_app::{Action, Event, Refusal, Requester};
-use penstock_config::certificates::CertificateError;
+use penstock_config::certificates::PemError;
 use penstock_config::node::{NodeStatus, SnapshotKey};
 use penstock_config::snapshot::SnapshotSigner;
 use serde_json::json;
@@ -45,7 +45,7 @@ fn sealed(generation: u64) -> Sealed {
 
 /// A value that is no certificate.
 fn set_by(by: Requester, name: &str, sealed: Sealed) -> Event {
-    let client_certificate = Err(CertificateError::Base64);
+    let client_certificate = Err(PemError::Base64);
     Event::SetSecret { by, name: name.into(), sealed, client_certificate }
 }
 

@@ -11,7 +11,7 @@ use common::{FIRST_RUN, POLICY, World, admin, documents, operator};
 use penstock_app::event::Joined;
 use penstock_app::state::{KeySource, Sealed};
 use penstock_app::{Event, State, Tuning};
-use penstock_config::certificates::CertificateError;
+use penstock_config::certificates::PemError;
 use penstock_store::{PAGE_BYTES_MAX, Store, StoreError};
 use sqlx::Connection as _;
 
@@ -48,8 +48,7 @@ impl Kept {
                 wrapped_key: "wrapped".into(),
                 ciphertext: format!("of {name}"),
             };
-            let client_certificate =
-                if name == "a" { Ok(()) } else { Err(CertificateError::Base64) };
+            let client_certificate = if name == "a" { Ok(()) } else { Err(PemError::Base64) };
             let by = admin();
             self.send(Event::SetSecret { by, name: name.into(), sealed, client_certificate }).await;
         }

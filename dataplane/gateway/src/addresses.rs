@@ -45,7 +45,7 @@ impl Drop for Counted {
 }
 
 /// Whoever has one IPv6 address has its whole /64, so that is what counts.
-fn origin(address: IpAddr) -> IpAddr {
+pub(crate) fn origin(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
             IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)))

@@ -81,13 +81,17 @@ impl Node {
 
     /// The wall clock was set. The age of the last confirmation stays what it was when the clock
     /// went back; when it went ahead, the machine may have slept as long, and the age grows.
-    pub(crate) fn clock_stepped(&self, step: ClockStep) {
+    /// `confirmed_meanwhile`: whether the policy was confirmed since the clock was last known to be
+    /// as before. Then it was before the step if that lies ahead of the clock now, else after it.
+    pub(crate) fn clock_stepped(&self, step: ClockStep, wall_ms: u64, confirmed_meanwhile: bool) {
         self.clock_steps.fetch_add(1, Ordering::Relaxed);
         match step {
             ClockStep::Ahead(_) => {}
             ClockStep::Back(back_ms) => {
                 let confirmed = self.confirmed_ms.load(Ordering::Acquire);
-                self.confirmed_ms.store(confirmed.saturating_sub(back_ms), Ordering::Release);
+                if !confirmed_meanwhile || confirmed > wall_ms {
+                    self.confirmed_ms.store(confirmed.saturating_sub(back_ms), Ordering::Release);
+                }
             }
         }
     }

@@ -6,7 +6,7 @@ pub(crate) const EXCHANGES: &str = "penstock_exchange_ended_total";
 pub(crate) const CLIENTS_OPEN: &str = "penstock_accept_connections_open";
 /// Connections of callers that were accepted.
 pub(crate) const CLIENTS_ACCEPTED: &str = "penstock_accept_connections_total";
-/// Connections of callers that were refused because the core had too many.
+/// Connections of callers that were refused because the core, or their address, had too many.
 pub(crate) const CLIENTS_REFUSED: &str = "penstock_accept_connections_refused_total";
 /// How often each limit ended or refused something, by the key that sets it.
 pub(crate) const LIMITS_REACHED: &str = "penstock_limits_reached_total";

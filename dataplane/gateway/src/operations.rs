@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -14,7 +14,9 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use prometheus::proto::MetricFamily;
-use prometheus::{Encoder as _, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
+use prometheus::{
+    Encoder as _, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
+};
 use tokio::sync::watch;
 
 use crate::core::Node;
@@ -189,6 +191,7 @@ fn gather(views: &Views) -> prometheus::Result<Vec<MetricFamily>> {
     for (name, getter) in gauges {
         per_core(&registry, views, name, getter, false)?;
     }
+    node_counts(&registry, &views.node)?;
     node_gauges(&registry, views)?;
     Ok(registry.gather())
 }
@@ -230,6 +233,25 @@ fn per_core(
     }
 }
 
+fn node_counts(registry: &Registry, node: &Node) -> prometheus::Result<()> {
+    let counts: [(&str, &AtomicU64, &str); 4] = [
+        (names::LOG_LOST, &node.log_lost, "access log lines that could not be written"),
+        (names::CLOCK_STEPS, &node.clock_steps, "steps of the wall clock by a minute or more"),
+        (
+            names::CERTIFICATES_REFUSED,
+            &node.certificates_refused,
+            "changes of the certificates' files that were refused",
+        ),
+        (names::SNAPSHOTS_REFUSED, &node.snapshots_refused, "snapshots that were refused"),
+    ];
+    for (name, count, help) in counts {
+        let counter = IntCounter::with_opts(Opts::new(name, help))?;
+        counter.inc_by(count.load(Ordering::Relaxed));
+        registry.register(Box::new(counter))?;
+    }
+    Ok(())
+}
+
 fn node_gauges(registry: &Registry, views: &Views) -> prometheus::Result<()> {
     let node = &views.node;
     let age_ms = wall_ms().saturating_sub(node.confirmed_ms.load(Ordering::Relaxed));
@@ -240,30 +262,10 @@ fn node_gauges(registry: &Registry, views: &Views) -> prometheus::Result<()> {
             u64::from(node.connected.load(Ordering::Relaxed)),
             "1 while the control plane answers",
         ),
-        (
-            names::LOG_LOST,
-            node.log_lost.load(Ordering::Relaxed),
-            "access log lines that could not be written",
-        ),
-        (
-            names::CLOCK_STEPS,
-            node.clock_steps.load(Ordering::Relaxed),
-            "steps of the wall clock by a minute or more",
-        ),
-        (
-            names::CERTIFICATES_REFUSED,
-            node.certificates_refused.load(Ordering::Relaxed),
-            "changes of the certificates' files that were refused",
-        ),
-        (
-            names::SNAPSHOTS_REFUSED,
-            node.snapshots_refused.load(Ordering::Relaxed),
-            "snapshots that were refused",
-        ),
     ];
     let callers_tls = node.tls.load();
     let expiry = callers_tls.as_ref().map(|tls| {
-        let help = "when the first certificate that callers are shown expires";
+        let help = "when the first of the certificates that callers are shown to expire does";
         (names::CERTIFICATE_EXPIRY, tls.expires().as_secs(), help)
     });
     for (name, value, help) in gauges.into_iter().chain(expiry) {

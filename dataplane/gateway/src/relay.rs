@@ -271,6 +271,8 @@ struct Body {
     chunked: bool,
     events: Option<(StreamKind, Boundary)>,
     held: Pieces,
+    /// Whether a whole event was passed on.
+    begun: bool,
     /// Whether part of an unfinished event was passed on.
     within: bool,
     free: Vec<Buffer>,
@@ -297,15 +299,17 @@ impl Body {
             chunked,
             events,
             held: Pieces::default(),
+            begun: false,
             within: false,
             free: Vec::new(),
         }
     }
 
     /// Whether what the caller has is a whole number of server-sent events, in chunks, so that a
-    /// comment may follow. What is held back does not matter: nobody has seen it.
+    /// comment may follow: at least one, since a byte order mark may come before the first. What is
+    /// held back does not matter: nobody has seen it.
     fn may_be_commented(&self) -> bool {
-        matches!(self.events, Some((StreamKind::Sse, _))) && !self.within
+        matches!(self.events, Some((StreamKind::Sse, _))) && self.begun && !self.within
     }
 
     fn cut(&self) -> Cut {
@@ -342,7 +346,7 @@ impl Body {
         };
         if let Some(end) = boundary.scan(&piece) {
             self.free.append(&mut self.held.take());
-            self.within = false;
+            (self.begun, self.within) = (true, false);
             self.free.push(piece.split_to(end));
         }
         if !piece.is_empty() {

@@ -104,12 +104,7 @@ impl Certificate {
         }
     }
 
-    /// The chain with the key that signs.
-    pub fn key(&self) -> &Arc<CertifiedKey> {
-        &self.key
-    }
-
-    /// When the first certificate of the chain expires, since the Unix epoch.
+    /// When the chain stops to hold, since the Unix epoch: the earliest end of its certificates.
     pub fn expires(&self) -> Duration {
         self.expires
     }

@@ -194,9 +194,9 @@ fn our_client_shows_its_certificate_and_learns_that_it_was_refused() {
     let required = ClientCertificates::Required(trusted.authorities());
     let certificate = setting.authority.issue(&["gateway.test"]).load();
     let server = ServerTls::new(&[certificate], &required, &setting.tickets).unwrap();
-    let ours = trusted.issue(&["gateway"]).load();
+    let ours = Arc::new(trusted.issue(&["gateway"]).certified_key());
     let authorities = setting.authority.authorities();
-    let shown = ClientTls::new(&authorities, "gateway.test", Some(ours.key())).unwrap();
+    let shown = ClientTls::new(&authorities, "gateway.test", Some(&ours)).unwrap();
     let mut stage = Stage::new(1);
     let (accepted, _) = stage.attempt(&server, &shown, Link::default());
     accepted.unwrap();

@@ -5,6 +5,7 @@ use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use penstock_harness::{Process, eventually};
 use tempfile::TempDir;
@@ -35,8 +36,10 @@ impl Places {
     #[must_use]
     #[track_caller]
     pub fn choose() -> Self {
-        let first = 10_000 + std::process::id() % 1_250 * 16;
-        let first = u16::try_from(first).unwrap_or(10_000);
+        static CHOSEN: AtomicU32 = AtomicU32::new(0);
+        // Tests of other processes, and of other threads of this one, choose at the same time.
+        let own = std::process::id().wrapping_add(CHOSEN.fetch_add(617, Ordering::Relaxed));
+        let first = u16::try_from(10_000 + own % 1_250 * 16).unwrap_or(10_000);
         let mut free = (first..first.saturating_add(16))
             .filter_map(|port| TcpListener::bind(("127.0.0.1", port)).ok()?.local_addr().ok());
         match (free.next(), free.next()) {

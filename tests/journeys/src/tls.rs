@@ -12,7 +12,7 @@ use crate::secured::Certificate;
 use crate::tools;
 
 /// The running program. Dropping it ends it.
-pub struct Tls {
+pub struct OpenSsl {
     process: Process,
     _folder: TempDir,
 }
@@ -46,7 +46,7 @@ impl<'c> TlsServer<'c> {
     }
 }
 
-impl Tls {
+impl OpenSsl {
     /// Starts it.
     #[must_use]
     #[track_caller]

@@ -146,32 +146,32 @@ fn assert_answers(client: &mut Client, asked: Asked<'_>) {
 }
 
 #[test]
-fn openai_in_python() {
+fn a_user_of_openai_in_python_notices_nothing_but_refusals_and_cuts() {
     journey(Vendor::OpenAi, Language::Python, "openai");
 }
 
 #[test]
-fn openai_in_javascript() {
+fn a_user_of_openai_in_javascript_notices_nothing_but_refusals_and_cuts() {
     journey(Vendor::OpenAi, Language::JavaScript, "openai");
 }
 
 #[test]
-fn anthropic_in_python() {
+fn a_user_of_anthropic_in_python_notices_nothing_but_refusals_and_cuts() {
     journey(Vendor::Anthropic, Language::Python, "vllm");
 }
 
 #[test]
-fn anthropic_in_javascript() {
+fn a_user_of_anthropic_in_javascript_notices_nothing_but_refusals_and_cuts() {
     journey(Vendor::Anthropic, Language::JavaScript, "vllm");
 }
 
 #[test]
-fn ollama_in_python() {
+fn a_user_of_ollama_in_python_notices_nothing_but_refusals_and_cuts() {
     journey(Vendor::Ollama, Language::Python, "ollama");
 }
 
 #[test]
-fn ollama_in_javascript() {
+fn a_user_of_ollama_in_javascript_notices_nothing_but_refusals_and_cuts() {
     journey(Vendor::Ollama, Language::JavaScript, "ollama");
 }
 

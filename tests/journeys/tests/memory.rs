@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use penstock_harness::{AutonomousUpstream, Dev, RawClient, wait_until};
 use penstock_journeys::search::Needle;
 use penstock_journeys::secured::{Certificate, SecuredNode};
-use penstock_journeys::tls::{Tls, TlsServer};
+use penstock_journeys::tls::{OpenSsl, TlsServer};
 use penstock_journeys::{documents, requests};
 
 /// How much memory is read at once.
@@ -291,7 +291,7 @@ fn a_token_is_gone_from_memory_also_where_both_sides_speak_tls() {
     if !may_read() {
         return;
     }
-    let mut tls = Tls::start();
+    let mut tls = OpenSsl::start();
     let certificate = Certificate::make();
     let server = tls.serve(&TlsServer::showing(&certificate));
     let documents = documents::connection(CONNECTION, "openai", &server)

@@ -148,8 +148,10 @@ fn an_authority_that_is_no_certificate_is_refused() {
         assert_eq!(problems(&with_ca(&pem)), [format!("7:5: {message}")]);
     }
     assert_eq!(problems(&with_tls("ca: \"\"")), ["5:11: no certificate"]);
-    let long = format!("{SECURE}tls: {{ca: {}}}\n", "x".repeat(65_537));
-    assert_eq!(problems(&long), ["5:11: longer than 65536 characters"]);
+    for long in ["x".repeat(65_537), "é".repeat(32_769)] {
+        let long = format!("{SECURE}tls: {{ca: {long}}}\n");
+        assert_eq!(problems(&long), ["5:11: longer than 65536 bytes"]);
+    }
 }
 
 #[test]

@@ -29,6 +29,8 @@ pub(crate) struct CallersTls {
     settings: DataplaneTls,
     tickets: Tickets,
     seen: Vec<Option<Stamp>>,
+    /// What was wrong at the last look.
+    problems: Vec<String>,
 }
 
 /// What tells a file from the one that it was.
@@ -49,7 +51,8 @@ impl CallersTls {
         let tickets = Tickets::new().map_err(|error| vec![error.to_string()])?;
         let seen = stamps(settings);
         let tls = read(settings, &tickets)?;
-        Ok((Self { settings: settings.clone(), tickets, seen }, tls))
+        let (settings, problems) = (settings.clone(), Vec::new());
+        Ok((Self { settings, tickets, seen, problems }, tls))
     }
 
     fn changed(&mut self) -> bool {
@@ -58,6 +61,15 @@ impl CallersTls {
         // Before they are read: a change meanwhile is seen the next time.
         self.seen = now;
         changed
+    }
+
+    /// Keeps what is wrong now; whether it is something else than before. The next look tries
+    /// again: time alone may mend it, or descriptors that are free again.
+    fn refused(&mut self, problems: Vec<String>) -> bool {
+        self.seen.clear();
+        let is_news = problems != self.problems;
+        self.problems = problems;
+        is_news
     }
 }
 
@@ -72,11 +84,16 @@ pub(super) async fn keep(node: Arc<Node>, callers: Option<CallersTls>) {
         match read(&callers.settings, &callers.tickets) {
             Ok(tls) => {
                 node.tls.store(Some(Arc::new(tls)));
+                callers.problems.clear();
                 tell("the certificates that callers are shown were read again");
             }
             Err(problems) => {
+                // Who asks gets an answer each time.
+                if !callers.refused(problems) && !asked {
+                    continue;
+                }
                 node.certificates_refused.fetch_add(1, Ordering::Relaxed);
-                for problem in problems {
+                for problem in &callers.problems {
                     tell(&format!("{problem}; the certificates before stay in use"));
                 }
             }

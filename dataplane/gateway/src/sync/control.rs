@@ -24,6 +24,9 @@ pub(crate) enum ControlError {
     /// An answer that is not one.
     #[error("the control plane gave an answer that is not valid")]
     Answer,
+    /// An answer that is larger than any that is read.
+    #[error("the control plane gave an answer that is larger than 64 MiB")]
+    TooLarge,
     /// It refused.
     #[error("the control plane refused the call with status {0}")]
     Refused(u16),
@@ -148,7 +151,7 @@ async fn body(mut response: Response) -> Result<Vec<u8>, ControlError> {
     let mut bytes = Vec::with_capacity(usize::try_from(announced).unwrap_or(0));
     while let Some(piece) = response.chunk().await.map_err(|_| ControlError::Unreachable)? {
         if bytes.len().saturating_add(piece.len()) > ANSWER_BYTES_MAX {
-            return Err(ControlError::Answer);
+            return Err(ControlError::TooLarge);
         }
         bytes.extend_from_slice(&piece);
     }

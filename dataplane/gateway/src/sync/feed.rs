@@ -84,6 +84,8 @@ struct Feed {
     listen: String,
     progress: Progress,
     kept_ms: u64,
+    /// Whether the policy was confirmed since the last look at the clocks.
+    confirmed_meanwhile: bool,
     snapshot: Option<Snapshot>,
     digest: String,
     credentials: Option<Credentials>,
@@ -126,9 +128,7 @@ pub(crate) async fn run(parts: Parts, mut stopped: watch::Receiver<bool>) {
                 }
             }
             () = sleep_until(next_look) => {
-                if let Some(step) = clocks.look(now_ms(), Instant::now()) {
-                    feed.clock_stepped(step);
-                }
+                feed.look(&mut clocks);
                 next_look = Instant::now() + LOOK_AT_CLOCKS_EVERY;
             }
             () = sleep_until(next_status) => {
@@ -173,6 +173,7 @@ impl Feed {
             listen,
             progress: Progress::default(),
             kept_ms: 0,
+            confirmed_meanwhile: false,
             snapshot: None,
             digest: String::new(),
             credentials: None,
@@ -244,7 +245,7 @@ impl Feed {
                     }
                 }
             }
-            Err(ControlError::Answer) => {
+            Err(ControlError::TooLarge) => {
                 self.refuse(&SnapshotError::TooLarge.into());
                 later(back_off)
             }
@@ -371,6 +372,7 @@ impl Feed {
     fn confirm(&mut self) {
         let now = now_ms();
         self.node.confirmed_ms.store(now, Ordering::Release);
+        self.confirmed_meanwhile = true;
         self.progress.confirmed_ms = now;
         if now.saturating_sub(self.kept_ms) > KEEP_EVERY_MS {
             self.keep_progress();
@@ -401,12 +403,15 @@ impl Feed {
         self.refused = Some(what);
     }
 
-    fn clock_stepped(&self, step: ClockStep) {
+    fn look(&mut self, clocks: &mut ClockWatch) {
+        let wall_ms = now_ms();
+        let confirmed_meanwhile = std::mem::take(&mut self.confirmed_meanwhile);
+        let Some(step) = clocks.look(wall_ms, Instant::now()) else { return };
         match step {
             ClockStep::Ahead(ms) => tell(&format!("the clock was set ahead by {} s", ms / 1_000)),
             ClockStep::Back(ms) => tell(&format!("the clock was set back by {} s", ms / 1_000)),
         }
-        self.node.clock_stepped(step);
+        self.node.clock_stepped(step, wall_ms, confirmed_meanwhile);
     }
 
     fn refuse(&mut self, refused: &Refused) {

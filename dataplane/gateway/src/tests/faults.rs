@@ -2,6 +2,7 @@
 //! caller who is known gets 403 here, for a path that nobody may use: no model server is needed.
 
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::stage::{Stage, get};
@@ -19,7 +20,7 @@ fn status(stage: &mut Stage, token: &str) -> u16 {
 /// Sets the wall clock, as the sync thread notices it.
 fn step(stage: &Stage, wall_ms: u64, step: ClockStep) {
     stage.simulation.set_wall(Duration::from_millis(wall_ms));
-    stage.core.node.clock_stepped(step);
+    stage.core.node.clock_stepped(step, wall_ms, false);
 }
 
 #[test]
@@ -107,5 +108,19 @@ fn row_34_a_clock_back_or_ahead_is_401_at_the_edge_of_a_token_and_nothing_else()
     assert_eq!(status(&mut stage, &token), 401, "it was issued in the future");
     step(&stage, right_ms, ClockStep::Ahead(HOUR_MS));
     assert_eq!(status(&mut stage, &token), 403);
-    assert_eq!(stage.core.node.clock_steps.load(std::sync::atomic::Ordering::Relaxed), 4);
+    assert_eq!(stage.core.node.clock_steps.load(Ordering::Relaxed), 4);
+}
+
+#[test]
+fn a_clock_that_goes_back_leaves_the_age_of_the_last_confirmation_as_it_was() {
+    let stage = Stage::new();
+    let (node, wall_ms) = (&stage.core.node, stage.core.wall_ms());
+    let after = |confirmed_ms: u64, confirmed_meanwhile: bool| {
+        node.confirmed_ms.store(confirmed_ms, Ordering::Release);
+        node.clock_stepped(ClockStep::Back(HOUR_MS), wall_ms, confirmed_meanwhile);
+        node.confirmed_ms.load(Ordering::Acquire)
+    };
+    assert_eq!(after(wall_ms - HOUR_MS, false), wall_ms - 2 * HOUR_MS, "long before");
+    assert_eq!(after(wall_ms + HOUR_MS, true), wall_ms, "just before");
+    assert_eq!(after(wall_ms, true), wall_ms, "just after");
 }

@@ -278,6 +278,8 @@ fn no_comment_comes_within_an_event_nor_into_another_kind_of_answer() {
     for (limits, head, begun) in [
         ("{}", STREAM, long.as_str()),
         ("{stream_comment_ms: 0}", STREAM, "9\r\ndata: 1\n\n\r\n"),
+        ("{}", STREAM, "6\r\ndata: \r\n"),
+        ("{}", &replaced(STREAM, "\r\nT", "\r\nContent-Encoding: gzip\r\nT"), "4\r\nab\n\n\r\n"),
         ("{}", &replaced(STREAM, "text/event-stream", "application/x-ndjson"), "3\r\n{}\n\r\n"),
         ("{}", &replaced(STREAM, "text/event-stream", "application/json"), "3\r\n{}\n\r\n"),
     ] {

@@ -3,6 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use penstock_reactor::buffer::Buffer;
@@ -22,6 +23,7 @@ use rustls::{RootCertStore, ServerConfig, ServerConnection};
 
 use super::stage::{Answer, DOCUMENTS, Stage, chat, get};
 use crate::client;
+use crate::node::drain;
 
 const HANDSHAKE_MAX: Duration = Duration::from_secs(60);
 const WHOLE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
@@ -302,10 +304,10 @@ fn a_drain_does_not_wait_for_a_handshake() {
     stage.simulation.run_until(caller.write(&[22, 3, 1])).unwrap().unwrap();
     stage.simulation.settle();
     assert_eq!(stage.core.counters.clients_open.read(), 1);
-    for waiting in stage.core.idle.open() {
-        waiting.cancel(crate::reason::Reason::Draining);
-    }
-    stage.simulation.settle();
+    let begun = stage.simulation.now();
+    stage.core.node.draining.store(true, Ordering::Relaxed);
+    stage.simulation.run_until(drain(Rc::clone(&stage.core))).unwrap();
+    assert!(stage.simulation.now() - begun < Duration::from_secs(1));
     assert_eq!(stage.core.counters.clients_open.read(), 0);
 }
 

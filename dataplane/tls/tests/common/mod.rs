@@ -16,6 +16,7 @@ use penstock_tls::{
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, SupportedProtocolVersion};
 
 pub const TIME_MAX: Duration = Duration::from_secs(10);
@@ -68,6 +69,13 @@ impl Pair {
     pub fn load(&self) -> Certificate {
         Certificate::from_pem(self.chain.as_bytes(), self.key.as_bytes(), now()).unwrap()
     }
+
+    pub fn certified_key(&self) -> CertifiedKey {
+        let chain = CertificateDer::from_pem_slice(self.chain.as_bytes()).unwrap();
+        let key = PrivateKeyDer::from_pem_slice(self.key.as_bytes()).unwrap();
+        let provider = rustls::crypto::aws_lc_rs::default_provider();
+        CertifiedKey::from_der(vec![chain], key, &provider).unwrap()
+    }
 }
 
 /// An authority, a server by it, a client that trusts it.
@@ -101,11 +109,8 @@ impl Setting {
 
     pub fn raw_config_with(&self, pair: &Pair) -> ClientConfig {
         let mut config = self.raw_config(rustls::DEFAULT_VERSIONS);
-        let chain = CertificateDer::from_pem_slice(pair.chain.as_bytes()).unwrap();
-        let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).unwrap();
-        let provider = rustls::crypto::aws_lc_rs::default_provider();
-        let key = rustls::sign::CertifiedKey::from_der(vec![chain], key, &provider).unwrap();
-        config.client_auth_cert_resolver = Arc::new(rustls::sign::SingleCertAndKey::from(key));
+        let key = SingleCertAndKey::from(pair.certified_key());
+        config.client_auth_cert_resolver = Arc::new(key);
         config
     }
 }

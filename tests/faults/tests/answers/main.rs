@@ -25,14 +25,6 @@ fn exchange(dev: &Dev, request: &str) -> Response {
     client(dev).exchange(request)
 }
 
-/// The `code` of an answer that the gateway itself gives.
-#[track_caller]
-fn code(response: &Response) -> String {
-    let body = response.json();
-    let code = body["error"]["code"].as_str();
-    code.unwrap_or_else(|| panic!("no code: {}", response.text())).to_owned()
-}
-
 /// A token of an engineer, who may infer and list.
 #[track_caller]
 fn engineer(dev: &Dev) -> String {

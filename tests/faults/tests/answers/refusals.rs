@@ -1,10 +1,11 @@
 //! Requests that are refused before a model server hears of them.
 
+use penstock_faults::code;
 use penstock_harness::{
     AutonomousUpstream, Dev, SigningAlgorithm, TestIssuer, documents, eventually, requests,
 };
 
-use super::{client, code, engineer, exchange};
+use super::{client, engineer, exchange};
 
 struct Stage {
     dev: Dev,

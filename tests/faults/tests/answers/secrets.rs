@@ -1,8 +1,9 @@
 //! The model server's own key: absent, set, changed, wrong.
 
+use penstock_faults::code;
 use penstock_harness::{AutonomousUpstream, Dev, documents, eventually, requests};
 
-use super::{code, engineer, exchange};
+use super::{engineer, exchange};
 
 fn documents_with_secret(upstream: &AutonomousUpstream) -> String {
     documents::connection_with_secret("m", &upstream.url(), "model-key")

@@ -6,13 +6,14 @@ use std::process::Command;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use penstock_faults::code;
 use penstock_harness::{
     AutonomousUpstream, Dev, Process, RawClient, Response, Signal, documents, eventually, program,
     requests, signal,
 };
 use serde_json::{Value, json};
 
-use super::{code, engineer};
+use super::engineer;
 
 /// A development state whose planes have ended: `m` takes no credential, `keyed` takes one.
 struct Stage {

@@ -3,9 +3,10 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
+use penstock_faults::code;
 use penstock_harness::{ClientError, Dev, Response, Script, ScriptedUpstream, documents, requests};
 
-use super::{client, code, engineer, exchange};
+use super::{client, engineer, exchange};
 
 const ANSWER: &str =
     "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}";

@@ -74,6 +74,19 @@ fn new_files_are_taken_and_bad_ones_leave_what_was_there() {
     });
 }
 
+#[test]
+fn what_was_refused_is_tried_again_and_told_once() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), 2070);
+    let settings = settings(folder.path(), "").tls.unwrap();
+    let (mut callers, _) = CallersTls::load(&settings).unwrap();
+    assert!(!callers.changed());
+    assert!(callers.refused(vec!["not valid yet".to_owned()]));
+    assert!(callers.changed(), "the next look tries again");
+    assert!(!callers.refused(vec!["not valid yet".to_owned()]), "no news");
+    assert!(callers.refused(vec!["another problem".to_owned()]));
+}
+
 /// Waits for a condition, for as long as a slow machine needs.
 async fn until(condition: impl Fn() -> bool) {
     let wait = async {
