@@ -1,5 +1,6 @@
 //! Collects a body that a decision reads, whole and within its limits, before a byte of it goes up.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use penstock_http::body::{BodyDecoder, BodyError, Step};
@@ -14,6 +15,9 @@ use crate::pieces::Pieces;
 use crate::pipeline::Ending;
 use crate::reason::Reason;
 use crate::respond;
+
+/// Share of the buffers in use from which a body that is collected may not take its time.
+const HURRY_PERCENT: usize = 50;
 
 /// A collected body: the original bytes, in order.
 pub(crate) struct Collected {
@@ -34,17 +38,23 @@ pub(crate) fn bad_framing(error: BodyError) -> Reason {
 }
 
 /// How slow a body may be: a gap between two reads, and a kibibyte a second after a first grace.
-#[derive(Clone, Copy, Debug)]
+/// What came faster buys no more than one gap: a body sent at once but for its end must not wait
+/// for hours with all its buffers.
+#[derive(Debug)]
 pub(crate) struct Pace {
     begun: Duration,
     gap: Duration,
+    /// When the next bytes must have come, and how many had when that was worked out.
+    due: Cell<Duration>,
+    counted: Cell<u64>,
 }
 
 impl Pace {
     /// A body that begins now.
     pub(crate) fn new<N: Network>(core: &Core<N>) -> Self {
         let gap = Duration::from_millis(core.limits().body_gap_ms_max);
-        Self { begun: core.network.now(), gap }
+        let begun = core.network.now();
+        Self { begun, gap, due: Cell::new(begun.saturating_add(gap)), counted: Cell::new(0) }
     }
 
     /// The longest wait for any one step.
@@ -55,9 +65,17 @@ impl Pace {
     /// How long the next bytes may take after so many have come; nothing is left for one that falls
     /// behind.
     pub(crate) fn left(&self, now: Duration, bytes: u64) -> Duration {
-        let earned = Duration::from_millis(bytes.saturating_mul(1_000) / 1_024);
-        let ends = self.begun.saturating_add(self.gap).saturating_add(earned);
-        ends.saturating_sub(now).min(self.gap)
+        let new = bytes.saturating_sub(self.counted.replace(bytes));
+        let earned = Duration::from_millis(new.saturating_mul(1_000) / 1_024);
+        let due = self.due.get().saturating_add(earned).min(now.saturating_add(self.gap));
+        self.due.set(due);
+        due.saturating_sub(now)
+    }
+
+    /// What of that is left for a body that is kept in buffers while those get short: it must have
+    /// come whole within one gap.
+    fn left_when_short(&self, left: Duration, now: Duration) -> Duration {
+        left.min(self.begun.saturating_add(self.gap).saturating_sub(now))
     }
 }
 
@@ -80,7 +98,11 @@ pub(crate) async fn collect<N: Network>(
     let mut pieces = Pieces::default();
     while !decoder.is_done() {
         let so_far = u64::try_from(pieces.len()).unwrap_or(u64::MAX);
-        let left = pace.left(core.network.now(), so_far);
+        let now = core.network.now();
+        let mut left = pace.left(now, so_far);
+        if core.uses_more_than(HURRY_PERCENT) {
+            left = pace.left_when_short(left, now);
+        }
         let Client { input, guard, .. } = client;
         let mut buffer = match guard.within(left, input.next()).await {
             Ok(Ok(Some(buffer))) => buffer,

@@ -160,6 +160,8 @@ pub(crate) struct Core<N: Network> {
     pub(crate) registry: Registry<OpenExchange>,
     /// Connections that wait for a request.
     pub(crate) idle: Registry<Cancel>,
+    /// Connections whose handshake is under way.
+    pub(crate) handshakes: Registry<Cancel>,
     /// Verified tokens.
     pub(crate) tokens: RefCell<TokenCache<Rc<Known>>>,
     /// Where access log lines go.
@@ -216,6 +218,7 @@ impl<N: Network> Core<N> {
             endpoints,
             registry: Registry::new(),
             idle: Registry::new(),
+            handshakes: Registry::new(),
             tokens: RefCell::new(TokenCache::new(TOKENS_MAX)),
             log,
             reports,
@@ -283,24 +286,38 @@ impl<N: Network> Core<N> {
         !self.uses_more_than(STOP_ACCEPTING_PERCENT)
     }
 
-    fn uses_more_than(&self, percent: usize) -> bool {
+    pub(crate) fn uses_more_than(&self, percent: usize) -> bool {
         let pool = self.network.pool();
         pool.bytes_in_use() > pool.bytes_max() / 100 * percent
     }
 
-    /// Closes what only waits, when buffers get short: connections of callers between two requests,
-    /// and kept ones to model servers.
+    /// Closes what only waits, when buffers get short: kept connections to model servers and
+    /// handshakes, which hold some; where there is none of them, connections of callers between two
+    /// requests.
     fn shed_idle(&self) {
         if !self.uses_more_than(SHED_IDLE_PERCENT) {
             return;
         }
-        for waiting in self.idle.open() {
-            if waiting.cancel(Reason::NO_BUFFERS) {
+        for _ in 0..self.pool.shed() {
+            self.counters.reached(Limit::Buffers);
+        }
+        let handshakes = self.handshakes.open();
+        let waiting = if handshakes.is_empty() { self.idle.open() } else { handshakes };
+        for one in waiting {
+            if one.cancel(Reason::NO_BUFFERS) {
                 self.counters.reached(Limit::Buffers);
             }
         }
-        for _ in 0..self.pool.shed() {
-            self.counters.reached(Limit::Buffers);
+    }
+
+    /// A connection was refused because the core has too many: the next one gets the place of one
+    /// that only waits.
+    pub(crate) fn make_room(&self) {
+        self.counters.clients_refused.add(1);
+        self.counters.reached(Limit::Connections);
+        let reason = || Reason::Overloaded(Limit::Connections);
+        if !self.handshakes.any(|oldest| oldest.cancel(reason())) {
+            self.idle.any(|oldest| oldest.cancel(reason()));
         }
     }
 
@@ -386,7 +403,7 @@ impl<N: Network> Core<N> {
         self.endpoints.forget_unused();
         let mut told = self.told.borrow_mut();
         let now = self.endpoints.health();
-        told.retain(|authority, _| now.iter().any(|(known, _)| known == authority));
+        told.retain(|authority, _| now.contains_key(authority));
         for (authority, health) in now {
             if told.get(&authority) == Some(&health) {
                 continue;

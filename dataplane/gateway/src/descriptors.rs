@@ -38,10 +38,13 @@ pub(crate) fn fit(
         )));
     }
     let lowered = format!(
-        "connections_per_core_max is {left}, not {most}: the process may open {descriptors} \
-         descriptors: raise the limit with ulimit -n or LimitNOFILE="
+        "connections_per_core_max is {left}, not {most}, and one address gets half of that: the \
+         process may open {descriptors} descriptors: raise the limit with ulimit -n or LimitNOFILE="
     );
     *most = left;
+    // One address must not fill what is left.
+    let by_address = &mut settings.limits.connections_per_address_max;
+    *by_address = (*by_address).min(left.div_ceil(2));
     Ok(Some(lowered))
 }
 
@@ -61,6 +64,7 @@ mod tests {
         let mut settings = settings();
         let lowered = fit(&mut settings, 4_096, 2).unwrap().unwrap();
         assert_eq!(settings.limits.connections_per_core_max, 960);
+        assert_eq!(settings.limits.connections_per_address_max, 480);
         assert!(lowered.starts_with("connections_per_core_max is 960, not 16384"), "{lowered}");
     }
 

@@ -6,6 +6,8 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
+use penstock_tls::Failure;
+
 use crate::queue::{Places, Queue};
 use crate::reason::Reason;
 
@@ -33,7 +35,7 @@ pub(crate) struct Endpoint {
 }
 
 /// What an operator is told.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Health {
     /// The last requests failed.
     Down,
@@ -91,6 +93,11 @@ impl Endpoint {
         self.tried.set(true);
     }
 
+    /// It was asked, whatever came of it: the next probe has its time.
+    pub(crate) fn was_probed(&self, now: Duration) {
+        self.heard_at.set(now);
+    }
+
     /// Whether it is left alone now.
     pub(crate) fn is_left_alone(&self, now: Duration) -> bool {
         now < self.alone_until.get()
@@ -145,8 +152,9 @@ pub(crate) fn is_its_fault(reason: &Reason) -> bool {
         | Reason::UpstreamProtocol
         | Reason::UpstreamReset
         | Reason::UpstreamTimeout(_)
-        | Reason::UpstreamTls(_)
         | Reason::UpstreamUnreachable => true,
+        // What can't be set up on this node is nobody's fault there.
+        Reason::UpstreamTls(failure) => *failure != Failure::Internal,
         Reason::Served
         | Reason::Ambiguous(_)
         | Reason::BadRequest(_)
@@ -177,10 +185,14 @@ pub(crate) fn is_its_fault(reason: &Reason) -> bool {
     }
 }
 
+/// What tells endpoints apart: where they are, and how connections are secured. A connection with a
+/// wrong authority must not take the server from one with the right one.
+type Key = (String, Option<u64>);
+
 /// All endpoints that this core knows, and the queues of connections before them.
 #[derive(Debug)]
 pub(crate) struct Endpoints {
-    known: RefCell<HashMap<String, Rc<Endpoint>>>,
+    known: RefCell<HashMap<Key, Rc<Endpoint>>>,
     queues: RefCell<HashMap<String, Rc<Queue>>>,
     tickets: Rc<Cell<u64>>,
     requests_max: u32,
@@ -214,14 +226,10 @@ impl Endpoints {
     }
 
     /// The state of an endpoint: the same one for as long as somebody uses it.
-    pub(crate) fn of(&self, authority: &str, now: Duration) -> Rc<Endpoint> {
+    pub(crate) fn of(&self, authority: &str, tls: Option<u64>, now: Duration) -> Rc<Endpoint> {
         let mut known = self.known.borrow_mut();
-        if let Some(endpoint) = known.get(authority) {
-            return Rc::clone(endpoint);
-        }
-        let endpoint = Rc::new(Endpoint::new(self.requests_max, self.probe_every, now));
-        known.insert(authority.to_owned(), Rc::clone(&endpoint));
-        endpoint
+        let new = || Rc::new(Endpoint::new(self.requests_max, self.probe_every, now));
+        Rc::clone(known.entry((authority.to_owned(), tls)).or_insert_with(new))
     }
 
     /// Forgets endpoints and queues that no policy and no exchange holds any more.
@@ -230,10 +238,14 @@ impl Endpoints {
         self.known.borrow_mut().retain(|_, endpoint| Rc::strong_count(endpoint) > 1);
     }
 
-    /// How each does.
-    pub(crate) fn health(&self) -> Vec<(String, Health)> {
-        let known = self.known.borrow();
-        known.iter().map(|(authority, one)| (authority.clone(), one.health())).collect()
+    /// How each authority does: the worst of the ways to it.
+    pub(crate) fn health(&self) -> HashMap<String, Health> {
+        let mut worst = HashMap::new();
+        for ((authority, _), one) in self.known.borrow().iter() {
+            let health = worst.entry(authority.clone()).or_insert_with(|| one.health());
+            *health = one.health().min(*health);
+        }
+        worst
     }
 }
 
@@ -321,6 +333,19 @@ mod tests {
         }
         assert_eq!(all[0].health(), Health::Unknown);
         assert_eq!(order_of(&all, [7, 7]), [0]);
+    }
+
+    #[test]
+    fn a_wrong_authority_does_not_take_the_server_from_those_with_the_right_one() {
+        let all = Endpoints::new(8, Duration::ZERO);
+        let (clear, wrong) = (all.of("gpu", None, NOW), all.of("gpu", Some(1), NOW));
+        for _ in 0..FAILURES_MAX {
+            wrong.learn(Some(&Reason::UpstreamUnreachable), NOW);
+        }
+        assert!(wrong.is_left_alone(NOW) && !clear.is_left_alone(NOW));
+        assert!(Rc::ptr_eq(&clear, &all.of("gpu", None, NOW)));
+        clear.learn(None, NOW);
+        assert_eq!(all.health().get("gpu"), Some(&Health::Down), "an operator sees the worst");
     }
 
     #[test]

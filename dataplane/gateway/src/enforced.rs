@@ -310,7 +310,7 @@ impl CoreView {
     pub(crate) fn new(enforced: Arc<Enforced>, endpoints: &Endpoints, now: Duration) -> Self {
         let one = |target: &Target| {
             let target = target.clone();
-            let state = endpoints.of(&target.authority, now);
+            let state = endpoints.of(&target.authority, target.security.id(), now);
             Rc::new(CoreTarget { target, state })
         };
         let own = |upstream: &Upstream| upstream.endpoints.iter().map(one).collect();

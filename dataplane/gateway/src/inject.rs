@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use penstock_config::decision::ConnectionIndex;
 use penstock_http::head::Framing;
 use penstock_http::writer::{RequestWriter, WriteError};
 use penstock_reactor::buffer::Buffer;
@@ -12,7 +13,7 @@ use penstock_reactor::network::Network;
 
 use crate::classify::Payload;
 use crate::client::Client;
-use crate::core::Core;
+use crate::core::{Core, InForce};
 use crate::decide::{Cleared, Permit};
 use crate::endpoint::order;
 use crate::enforced::{CoreTarget, Injection, Target, Upstream};
@@ -26,7 +27,8 @@ use crate::session::Session;
 
 /// A request as it goes to an endpoint.
 pub(crate) struct Outbound {
-    tries: RefCell<Vec<Try>>,
+    tries: RefCell<Vec<Rc<CoreTarget>>>,
+    source: RefCell<Option<Rc<Source>>>,
     payload: RefCell<Payload>,
     /// Whether the body is passed on as it comes.
     pub(crate) streams: bool,
@@ -44,13 +46,41 @@ pub(crate) struct Outbound {
     pub(crate) _open: Entry<OpenExchange>,
 }
 
-/// An endpoint to try, and the head for it.
-pub(crate) type Try = (Rc<CoreTarget>, Buffer);
+/// What a head is written from. A request that waits holds this, and no head: how many endpoints a
+/// connection has must not multiply what a request holds.
+struct Source {
+    in_force: InForce,
+    connection: ConnectionIndex,
+    head: Buffer,
+    target: penstock_config::target::Target,
+}
 
 impl Outbound {
     /// Endpoints in the order to try.
-    pub(crate) fn tries(&self) -> Vec<Try> {
+    pub(crate) fn tries(&self) -> Vec<Rc<CoreTarget>> {
         self.tries.borrow().clone()
+    }
+
+    /// The head for an endpoint, written when there is a connection to it.
+    pub(crate) fn head<N: Network>(
+        &self,
+        core: &Core<N>,
+        client: &Client<N>,
+        endpoint: &Target,
+        method: &str,
+    ) -> Result<Buffer, Reason> {
+        let source = self.source.borrow().clone().ok_or(Reason::Internal)?;
+        let upstream = source.in_force.upstream(source.connection).ok_or(Reason::Internal)?;
+        let mut block = HeadBlock::new(core.network.pool()).map_err(|_| Reason::NO_BUFFERS)?;
+        let credential = credential(upstream)?;
+        let payload = self.payload.borrow();
+        write(&mut block, client, endpoint, &source, (method, &payload), credential).map_err(
+            |error| match error {
+                WriteError::Full => Reason::HeadTooLarge(Limit::HeadBytes),
+                _ => Reason::Internal,
+            },
+        )?;
+        Ok(block.freeze())
     }
 
     /// The body. Only a kept connection may turn out to be closed, so only then a copy is kept for
@@ -60,17 +90,19 @@ impl Outbound {
             return self.payload.borrow().clone();
         }
         self.tries.borrow_mut().clear();
+        self.source.take();
         self.payload.replace(Payload::None)
     }
 
     /// Lets go of what another try would need: an answer has begun.
     pub(crate) fn let_go(&self) {
         self.tries.borrow_mut().clear();
+        self.source.take();
         self.payload.replace(Payload::None);
     }
 }
 
-/// Writes the upstream's heads.
+/// Makes ready what goes up: the permit is used here.
 pub(crate) fn inject<N: Network>(
     core: &Core<N>,
     client: &Client<N>,
@@ -81,21 +113,18 @@ pub(crate) fn inject<N: Network>(
     let in_force = Rc::clone(permit.in_force());
     let connection = permit.connection();
     let upstream = in_force.upstream(connection).ok_or(Reason::Internal)?;
+    credential(upstream)?;
     client.guard.end_in(Duration::from_millis(upstream.document.limits.stream_ms_max));
     let targets = Rc::clone(in_force.targets(connection).ok_or(Reason::Internal)?);
     let queue = Rc::clone(in_force.queue(connection).ok_or(Reason::Internal)?);
-    let count = targets.len();
-    let mut tries = Vec::with_capacity(count);
     let state = |index: usize| targets.get(index).map(|target| Rc::clone(&target.state));
-    for index in order(count, core.choice(), core.network.now(), state) {
-        let target = targets.get(index).ok_or(Reason::Internal)?;
-        let head = head(core, client, upstream, target, &cleared, session)?;
-        tries.push((Rc::clone(target), head));
-    }
+    let order = order(targets.len(), core.choice(), core.network.now(), state);
+    let tries = order.into_iter().filter_map(|index| targets.get(index).cloned()).collect();
     let body_bytes_max = upstream.document.limits.body_bytes_max;
-    let Cleared { payload, .. } = cleared;
+    let Cleared { head, target, payload } = cleared;
     Ok(Outbound {
         tries: RefCell::new(tries),
+        source: RefCell::new(Some(Rc::new(Source { in_force, connection, head, target }))),
         streams: matches!(payload, Payload::Streamed(_)),
         targets,
         queue,
@@ -107,46 +136,34 @@ pub(crate) fn inject<N: Network>(
     })
 }
 
-fn head<N: Network>(
-    core: &Core<N>,
-    client: &Client<N>,
-    upstream: &Upstream,
-    endpoint: &Target,
-    cleared: &Cleared,
-    session: &Session,
-) -> Result<Buffer, Reason> {
-    let credential = match &upstream.credential {
-        Injection::None => None,
-        Injection::Missing => return Err(Reason::CredentialUnavailable),
-        Injection::Header { name, value } => Some((name.as_bytes(), value.as_slice())),
-    };
-    let mut block = HeadBlock::new(core.network.pool()).map_err(|_| Reason::NO_BUFFERS)?;
-    write(&mut block, client, endpoint, cleared, session, credential).map_err(|error| {
-        if error == WriteError::Full {
-            Reason::HeadTooLarge(Limit::HeadBytes)
-        } else {
-            Reason::Internal
-        }
-    })?;
-    Ok(block.freeze())
+/// A header's name and value.
+type Header<'u> = (&'u [u8], &'u [u8]);
+
+/// The model's own credential.
+fn credential(upstream: &Upstream) -> Result<Option<Header<'_>>, Reason> {
+    match &upstream.credential {
+        Injection::None => Ok(None),
+        Injection::Missing => Err(Reason::CredentialUnavailable),
+        Injection::Header { name, value } => Ok(Some((name.as_bytes(), value.as_slice()))),
+    }
 }
 
 fn write<N: Network>(
     block: &mut HeadBlock,
     client: &Client<N>,
     endpoint: &Target,
-    cleared: &Cleared,
-    session: &Session,
-    credential: Option<(&[u8], &[u8])>,
+    source: &Source,
+    (method, payload): (&str, &Payload),
+    credential: Option<Header<'_>>,
 ) -> Result<(), WriteError> {
     let mut writer = RequestWriter::start(
         block,
-        session.method,
+        method,
         &endpoint.endpoint.base_path,
-        cleared.target.forwarded(),
+        source.target.forwarded(),
         &endpoint.authority,
     )?;
-    for (name, value) in client.head.passing_up(&cleared.head) {
+    for (name, value) in client.head.passing_up(&source.head) {
         let replaced = credential.is_some_and(|(own, _)| own.eq_ignore_ascii_case(name));
         if !replaced {
             writer.header(name, value)?;
@@ -156,7 +173,7 @@ fn write<N: Network>(
     if let Some((name, value)) = credential {
         writer.header(name, value)?;
     }
-    match &cleared.payload {
+    match payload {
         Payload::None if client.head.method.is_safe() => writer.finish_none(),
         Payload::None => writer.finish_length(0),
         Payload::Collected { length, .. } => writer.finish_length(*length),

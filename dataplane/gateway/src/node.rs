@@ -249,13 +249,8 @@ impl cores::Core for GatewayCore {
     }
 
     fn refuse(self: Rc<Self>, stream: SocketStream) {
-        self.0.counters.clients_refused.add(1);
-        self.0.counters.reached(Limit::Connections);
         drop(stream);
-        // The next one gets the place of one that only waits.
-        if let Some(waiting) = self.0.idle.open().first() {
-            waiting.cancel(Reason::Overloaded(Limit::Connections));
-        }
+        self.0.make_room();
     }
 
     fn is_accepting(&self) -> bool {
@@ -272,7 +267,7 @@ pub(crate) async fn drain<N: Network>(core: Rc<Core<N>>) {
     let begun = core.network.now();
     let limit = core.drain_limit();
     while core.counters.clients_open.read() > 0 {
-        for waiting in core.idle.open() {
+        for waiting in core.idle.open().iter().chain(&core.handshakes.open()) {
             waiting.cancel(Reason::Draining);
         }
         let passed = core.network.now().saturating_sub(begun);

@@ -15,6 +15,7 @@ use crate::core::Core;
 use crate::endpoint::Probing;
 use crate::enforced::CoreTarget;
 use crate::guard::Guard;
+use crate::limits::Limit;
 use crate::output::HeadBlock;
 use crate::pool::UpstreamConnection;
 use crate::reach::connect;
@@ -37,7 +38,8 @@ pub(crate) fn begin<N: Network>(core: &Rc<Core<N>>) {
     let now = core.network.now();
     let due = in_force.all_targets().flat_map(|(upstream, targets)| {
         let path = upstream.table.health_path();
-        targets.iter().filter_map(move |target| {
+        let reachable = targets.iter().filter(|target| target.security.can_connect());
+        reachable.filter_map(move |target| {
             let probing = target.state.probe(every, now)?;
             Some((Rc::clone(target), probing, path.map(str::to_owned)))
         })
@@ -62,11 +64,17 @@ async fn probe<N: Network>(
     let outcome = ask(&core, &guard, &target, path.as_deref()).await;
     let now = core.network.now();
     let endpoint = probing.endpoint();
+    endpoint.was_probed(now);
     match outcome {
         Ok(()) if half_open => endpoint.learn(None, now),
         Ok(()) => endpoint.takes_connections(now),
         Err(reason) => {
             core.counters.upstream_probes_failed.add(1);
+            // The end of the probe came before the end of its connecting.
+            let reason = match reason {
+                Reason::StreamTooLong => Reason::UpstreamConnectTimeout(Limit::Connect),
+                other => other,
+            };
             endpoint.learn(Some(&reason), now);
         }
     }

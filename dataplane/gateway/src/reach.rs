@@ -16,7 +16,7 @@ use crate::core::Core;
 use crate::endpoint::is_its_fault;
 use crate::enforced::CoreTarget;
 use crate::guard::Guard;
-use crate::inject::{Outbound, Try};
+use crate::inject::Outbound;
 use crate::limits::Limit;
 use crate::pipeline::Ending;
 use crate::pool::{Route, Taken, UpstreamConnection};
@@ -47,10 +47,22 @@ pub(crate) async fn reach<N: Network>(
     let mut left = outbound.tries();
     loop {
         let (index, running) = place(core, client, outbound, &left, too_old).await?;
-        let (target, head) = left.remove(index);
+        let target = left.remove(index);
         session.endpoint = Some(target.authority.clone());
-        let reason = match open(core, &client.guard, &target, may_reuse).await {
-            Ok(upstream) => return Ok(Reached { upstream, head, running }),
+        let Client { input, guard, .. } = client;
+        let opened = {
+            // A caller that leaves meanwhile needs no connection.
+            let gone = pin!(uplink::watch(input));
+            match select(pin!(open(core, guard, &target, may_reuse)), gone).await {
+                Either::Left((opened, _)) => opened,
+                Either::Right((reason, _)) => Err(reason),
+            }
+        };
+        let reason = match opened {
+            Ok(upstream) => {
+                let head = outbound.head(core, client, &target, session.method)?;
+                return Ok(Reached { upstream, head, running });
+            }
             Err(reason) => reason,
         };
         target.state.learn(Some(&reason), core.network.now());
@@ -66,13 +78,13 @@ async fn place<N: Network>(
     core: &Core<N>,
     client: &mut Client<N>,
     outbound: &Outbound,
-    left: &[Try],
+    left: &[Rc<CoreTarget>],
     too_old: Duration,
 ) -> Result<(usize, Running), Reason> {
     let now = core.network.now();
-    let any_does_well = left.iter().any(|(target, _)| !target.state.is_left_alone(now));
+    let any_does_well = left.iter().any(|target| !target.state.is_left_alone(now));
     let usable = || {
-        let states = left.iter().map(|(target, _)| &target.state).enumerate();
+        let states = left.iter().map(|target| &target.state).enumerate();
         states.filter(move |(_, state)| !any_does_well || !state.is_left_alone(now))
     };
     for (index, state) in usable() {
@@ -93,7 +105,7 @@ async fn place<N: Network>(
         // A core that was busy may have been late with the timer: old work is dropped all the same.
         Ok(Either::Left(_)) if core.network.now() >= too_old => Err(too_late),
         Ok(Either::Left((running, _))) => {
-            let same = |(target, _): &Try| Rc::ptr_eq(&target.state, running.endpoint());
+            let same = |target: &Rc<CoreTarget>| Rc::ptr_eq(&target.state, running.endpoint());
             let index = left.iter().position(same).ok_or(Reason::Internal)?;
             Ok((index, running))
         }

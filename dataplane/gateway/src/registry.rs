@@ -90,6 +90,11 @@ impl<T> Registry<T> {
         Entry { state: Rc::clone(&self.state), key }
     }
 
+    /// Whether one, from the oldest on, is what `is_it` looks for.
+    pub(crate) fn any(&self, is_it: impl FnMut(&Rc<T>) -> bool) -> bool {
+        self.state.borrow().open.values().any(is_it)
+    }
+
     /// Those that are open now, the oldest first.
     pub(crate) fn open(&self) -> Vec<Rc<T>> {
         self.state.borrow().open.values().cloned().collect()

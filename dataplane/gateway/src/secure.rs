@@ -24,7 +24,7 @@ pub(crate) async fn secure<N: Network>(
     let tls = core.node.tls.load_full()?;
     let limit = Duration::from_millis(core.limits().tls_handshake_ms_max);
     // It waits, and may be closed like any connection that does.
-    let _waits = core.idle.enter(guard.cancel());
+    let _waits = core.handshakes.enter(guard.cancel());
     let handshake = Box::pin(penstock_tls::accept(&core.network, stream, &tls, limit));
     let failure = match guard.within(limit, handshake).await {
         Ok(Ok(stream)) => {

@@ -33,6 +33,14 @@ impl Security {
         }
     }
 
+    /// Whether a connection can be opened at all.
+    pub(crate) fn can_connect(&self) -> bool {
+        match self {
+            Self::Clear | Self::Tls(_) => true,
+            Self::NoCertificate | Self::Impossible => false,
+        }
+    }
+
     /// Whether it is clear text.
     pub(crate) fn is_clear(&self) -> bool {
         match self {

@@ -15,8 +15,12 @@ use crate::server::ServerTls;
 use crate::session::Session;
 use crate::stream::TlsStream;
 
-/// Bytes that a peer may send for a handshake.
+/// Bytes that a peer may send for a handshake in which it shows certificates.
 pub const HANDSHAKE_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes that a client may send for one in which it is asked for none: its hello, which anybody may
+/// begin and never end, and little more.
+pub const HELLO_BYTES_MAX: usize = 16 * 1024;
 
 /// The server's side of a handshake, on an accepted stream.
 ///
@@ -29,7 +33,8 @@ pub async fn accept<N: Network>(
     time_max: Duration,
 ) -> Result<TlsStream<N::Stream>, Failure> {
     let connection = UnbufferedServerConnection::new(tls.config())?;
-    handshake(network, stream, Session::Server(connection), time_max).await
+    let bytes_max = if tls.asks_for_certificates() { HANDSHAKE_BYTES_MAX } else { HELLO_BYTES_MAX };
+    handshake(network, stream, Session::Server(connection), (bytes_max, time_max)).await
 }
 
 /// The client's side of a handshake, on a stream that was just connected.
@@ -43,18 +48,19 @@ pub async fn connect<N: Network>(
     time_max: Duration,
 ) -> Result<TlsStream<N::Stream>, Failure> {
     let connection = UnbufferedClientConnection::new(tls.config(), tls.server_name())?;
-    handshake(network, stream, Session::Client(connection), time_max).await
+    let limits = (HANDSHAKE_BYTES_MAX, time_max);
+    handshake(network, stream, Session::Client(connection), limits).await
 }
 
 async fn handshake<N: Network>(
     network: &N,
     stream: N::Stream,
     session: Session,
-    time_max: Duration,
+    (bytes_max, time_max): (usize, Duration),
 ) -> Result<TlsStream<N::Stream>, Failure> {
     let mut stream = TlsStream::new(stream, Engine::new(session, network.pool().clone()));
     let ended = {
-        let handshake = pin!(stream.handshake(HANDSHAKE_BYTES_MAX));
+        let handshake = pin!(stream.handshake(bytes_max));
         match select(handshake, pin!(network.sleep(time_max))).await {
             Either::Left((ended, _)) => ended,
             Either::Right(_) => Err(Failure::Timeout),

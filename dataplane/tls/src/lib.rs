@@ -22,7 +22,7 @@ mod stream;
 pub use certificate::{Authorities, AuthoritiesError, Certificate, CertificateError};
 pub use client::ClientTls;
 pub use failure::{Distrust, Failure};
-pub use handshake::{HANDSHAKE_BYTES_MAX, accept, connect};
+pub use handshake::{HANDSHAKE_BYTES_MAX, HELLO_BYTES_MAX, accept, connect};
 pub use secured::{Secured, SecuredReceiver, SecuredSender};
 pub use server::{ClientCertificates, ServerTls, Tickets};
 pub use stream::{AHEAD_RECORDS_MAX, TlsReceiver, TlsSender, TlsStream};

@@ -54,6 +54,7 @@ impl fmt::Debug for Tickets {
 pub struct ServerTls {
     config: Arc<ServerConfig>,
     expires: Duration,
+    asks_for_certificates: bool,
 }
 
 impl ServerTls {
@@ -94,12 +95,16 @@ impl ServerTls {
         } else {
             config.send_tls13_tickets = 0;
         }
-        Ok(Self { config: Arc::new(config), expires })
+        Ok(Self { config: Arc::new(config), expires, asks_for_certificates: !resumes })
     }
 
     /// When the first of all certificates expires, since the Unix epoch.
     pub fn expires(&self) -> Duration {
         self.expires
+    }
+
+    pub(crate) fn asks_for_certificates(&self) -> bool {
+        self.asks_for_certificates
     }
 
     pub(crate) fn config(&self) -> Arc<ServerConfig> {

@@ -40,7 +40,7 @@ fn a_token_that_expires_while_the_body_comes_is_refused() {
     let head = request.split("\r\n\r\n").next().unwrap();
     let network = stage.network.clone();
     let mut caller = stage.caller(Link::default());
-    let begun = format!("{head}\r\n\r\n{}", " ".repeat(1_500_000));
+    let begun = format!("{head}\r\n\r\n{}", " ".repeat(1_005_000));
     stage.simulation.run_until(caller.write(begun.as_bytes())).unwrap().unwrap();
     let answer = stage
         .simulation
@@ -48,7 +48,7 @@ fn a_token_that_expires_while_the_body_comes_is_refused() {
             // Slowly enough for the token, quickly enough for the pace that is asked for.
             for _ in 0..45 {
                 network.sleep(Duration::from_secs(20)).await;
-                caller.write(&[b' '; 10_000]).await.unwrap();
+                caller.write(&[b' '; 21_000]).await.unwrap();
             }
             caller.write(&vec![b' '; 49_956]).await.unwrap();
             caller.write(br#"{"model":"m","messages":[{"role":"user"}]}xx"#).await.unwrap();
@@ -57,6 +57,25 @@ fn a_token_that_expires_while_the_body_comes_is_refused() {
         .unwrap();
     assert_eq!(answer.status, 401);
     assert!(!stage.reached_upstream());
+}
+
+#[test]
+fn a_body_sent_at_once_but_for_its_end_buys_no_time() {
+    let mut stage = Stage::new();
+    let token = stage.token("ann", &["engineers"]);
+    let request = chat(&token).replace("Content-Length: 42", "Content-Length: 2000000");
+    let head = request.split("\r\n\r\n").next().unwrap();
+    let network = stage.network.clone();
+    let mut caller = stage.caller(Link::default());
+    let begun = format!("{head}\r\n\r\n{}", " ".repeat(1_900_000));
+    stage.simulation.run_until(caller.write(begun.as_bytes())).unwrap().unwrap();
+    let answer = stage.simulation.run_until(async {
+        network.sleep(Duration::from_secs(25)).await;
+        caller.write(b" ").await.unwrap();
+        network.sleep(Duration::from_secs(25)).await;
+        Answer::parse(&caller.read_until(b"}}}").await.unwrap())
+    });
+    assert_eq!(answer.unwrap().status, 408);
 }
 
 #[test]

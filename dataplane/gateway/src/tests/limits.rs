@@ -105,6 +105,26 @@ fn a_connection_that_is_idle_for_too_long_is_closed_in_silence() {
 }
 
 #[test]
+fn a_connection_too_many_closes_the_oldest_that_waits_and_the_next_one_another() {
+    let mut stage = Stage::new();
+    let mut waiting: Vec<_> = (0..2).map(|_| stage.caller(Link::default())).collect();
+    for caller in &mut waiting {
+        let asked = async {
+            caller.write(get("/nowhere/x", "none").as_bytes()).await.unwrap();
+            caller.read_until(b"\"}}").await.unwrap();
+        };
+        stage.simulation.run_until(asked).unwrap();
+    }
+    // Twice before any of them had its turn.
+    stage.core.make_room();
+    stage.core.make_room();
+    for caller in &mut waiting {
+        assert_eq!(stage.simulation.run_until(caller.read_to_end()).unwrap(), Ok(Vec::new()));
+    }
+    assert_eq!(reached(&stage, "connections_per_core_max"), 2);
+}
+
+#[test]
 fn a_body_that_does_not_go_on_is_408() {
     let mut stage = limited("{body_gap_ms_max: 2000}");
     let request = chat(&stage.token("ann", &["engineers"]));

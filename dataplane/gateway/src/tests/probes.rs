@@ -15,7 +15,7 @@ use crate::reason::Reason;
 const EVERY: Duration = Duration::from_secs(10);
 
 fn endpoint(stage: &Stage) -> Rc<Endpoint> {
-    stage.core.endpoints.of("127.0.0.1:8080", stage.core.network.now())
+    stage.core.endpoints.of("127.0.0.1:8080", None, stage.core.network.now())
 }
 
 /// A stage whose endpoint is left alone, and the endpoint.
