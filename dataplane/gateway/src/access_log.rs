@@ -147,7 +147,8 @@ fn detail(reason: &Reason) -> Option<Cow<'_, str>> {
     match reason {
         Reason::Unauthenticated(why) => Some(Cow::Borrowed(why)),
         Reason::BadRequest(why) | Reason::Ambiguous(why) => Some(Cow::Borrowed(why)),
-        Reason::UpstreamTls(failure) => Some(Cow::Owned(failure.to_string())),
+        Reason::UpstreamTls(Some(failure)) => Some(Cow::Owned(failure.to_string())),
+        Reason::UpstreamTls(None) => Some(Cow::Borrowed("TLS can't be set up on this node")),
         _ => None,
     }
 }

@@ -19,6 +19,9 @@ use crate::respond;
 /// Share of the buffers in use from which a body that is collected may not take its time.
 const HURRY_PERCENT: usize = 50;
 
+/// A kibibyte a second.
+const NANOSECONDS_PER_BYTE: u64 = 1_000_000_000 / 1_024;
+
 /// A collected body: the original bytes, in order.
 pub(crate) struct Collected {
     /// Its pieces.
@@ -66,10 +69,15 @@ impl Pace {
     /// behind.
     pub(crate) fn left(&self, now: Duration, bytes: u64) -> Duration {
         let new = bytes.saturating_sub(self.counted.replace(bytes));
-        let earned = Duration::from_millis(new.saturating_mul(1_000) / 1_024);
+        let earned = Duration::from_nanos(new.saturating_mul(NANOSECONDS_PER_BYTE));
         let due = self.due.get().saturating_add(earned).min(now.saturating_add(self.gap));
         self.due.set(due);
         due.saturating_sub(now)
+    }
+
+    /// Time that passed for another's reasons does not count.
+    pub(crate) fn excuse(&self, time: Duration) {
+        self.due.set(self.due.get().saturating_add(time));
     }
 
     /// What of that is left for a body that is kept in buffers while those get short: it must have

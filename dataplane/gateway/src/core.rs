@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 use crate::access_log::LogQueue;
 use crate::addresses::Addresses;
 use crate::counters::Counters;
-use crate::endpoint::{Endpoints, Health};
+use crate::endpoint::{EndpointKey, Endpoints, Health};
 use crate::enforced::{CoreView, Published, PublishedAddresses, Trust};
 use crate::failures::Failures;
 use crate::guard::Cancel;
@@ -113,8 +113,8 @@ pub(crate) enum Report {
     Endpoint {
         /// Index of the core that says so.
         core: usize,
-        /// `host:port`.
-        authority: String,
+        /// Which.
+        key: EndpointKey,
         /// How it does.
         health: Health,
     },
@@ -172,13 +172,11 @@ pub(crate) struct Core<N: Network> {
     pub(crate) failures: Failures,
     /// Where its open connections come from.
     pub(crate) addresses: Addresses,
-    /// How often it tries again.
-    pub(crate) retries: Retries,
     in_force: RefCell<Option<InForce>>,
     generation: Cell<u64>,
     behind_since: Cell<Option<Duration>>,
     random: Cell<u64>,
-    told: RefCell<HashMap<String, Health>>,
+    told: RefCell<HashMap<EndpointKey, Health>>,
 }
 
 /// Verified tokens kept a core.
@@ -224,7 +222,6 @@ impl<N: Network> Core<N> {
             reports,
             failures: Failures::default(),
             addresses: Addresses::default(),
-            retries: Retries::new(),
             in_force: RefCell::new(None),
             generation: Cell::new(0),
             behind_since: Cell::new(None),
@@ -321,9 +318,9 @@ impl<N: Network> Core<N> {
         }
     }
 
-    /// Whether a request may be tried again; if so, that is counted.
-    pub(crate) fn may_try_again(&self) -> bool {
-        let may = self.retries.may_try(self.network.now());
+    /// Whether a request may be tried again, out of its connection's tries; if so, that is counted.
+    pub(crate) fn may_try_again(&self, retries: &Retries) -> bool {
+        let may = retries.may_try(self.network.now());
         let count = if may {
             &self.counters.upstream_retries
         } else {
@@ -403,14 +400,14 @@ impl<N: Network> Core<N> {
         self.endpoints.forget_unused();
         let mut told = self.told.borrow_mut();
         let now = self.endpoints.health();
-        told.retain(|authority, _| now.contains_key(authority));
-        for (authority, health) in now {
-            if told.get(&authority) == Some(&health) {
+        told.retain(|key, _| now.iter().any(|(known, _)| known == key));
+        for (key, health) in now {
+            if told.get(&key) == Some(&health) {
                 continue;
             }
-            let report = Report::Endpoint { core: self.seat, authority: authority.clone(), health };
+            let report = Report::Endpoint { core: self.seat, key: key.clone(), health };
             if self.reports.try_send(report).is_ok() {
-                told.insert(authority, health);
+                told.insert(key, health);
             }
         }
     }

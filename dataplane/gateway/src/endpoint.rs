@@ -32,10 +32,15 @@ pub(crate) struct Endpoint {
     tried: Cell<bool>,
     heard_at: Cell<Duration>,
     probing: Cell<bool>,
+    doubted: Cell<bool>,
 }
 
+/// What tells endpoints apart: where they are, and how connections are secured. A connection with a
+/// wrong authority must not take the server from one with the right one.
+pub(crate) type EndpointKey = (String, Option<u64>);
+
 /// What an operator is told.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(crate) enum Health {
     /// The last requests failed.
     Down,
@@ -70,6 +75,7 @@ impl Endpoint {
             tried: Cell::new(false),
             heard_at: Cell::new(now),
             probing: Cell::new(false),
+            doubted: Cell::new(false),
         }
     }
 
@@ -98,6 +104,17 @@ impl Endpoint {
         self.heard_at.set(now);
     }
 
+    /// Something ended badly that a caller can bring about as well: the next probe asks for its
+    /// health.
+    pub(crate) fn doubt(&self) {
+        self.doubted.set(true);
+    }
+
+    /// Whether an open port says too little about it.
+    pub(crate) fn is_doubted(&self) -> bool {
+        self.doubted.get()
+    }
+
     /// Whether it is left alone now.
     pub(crate) fn is_left_alone(&self, now: Duration) -> bool {
         now < self.alone_until.get()
@@ -116,11 +133,15 @@ impl Endpoint {
     pub(crate) fn learn(&self, fault: Option<&Reason>, now: Duration) {
         let failed = fault.is_some_and(is_its_fault);
         if fault.is_some() && !failed {
+            if matches!(fault, Some(Reason::UpstreamTimeout(_))) {
+                self.doubt();
+            }
             return;
         }
         self.heard_at.set(now);
         self.tried.set(true);
         if !failed {
+            self.doubted.set(false);
             self.failures.set(0);
             self.alone_until.set(Duration::ZERO);
             return;
@@ -145,21 +166,22 @@ impl Drop for Probing {
     }
 }
 
-/// Whether a reason says something about the endpoint.
+/// Whether a reason says something about the endpoint. How long an answer takes is up to what was
+/// asked for: one caller could have an endpoint left alone.
 pub(crate) fn is_its_fault(reason: &Reason) -> bool {
     match reason {
         Reason::UpstreamConnectTimeout(_)
         | Reason::UpstreamProtocol
         | Reason::UpstreamReset
-        | Reason::UpstreamTimeout(_)
         | Reason::UpstreamUnreachable => true,
         // What can't be set up on this node is nobody's fault there.
-        Reason::UpstreamTls(failure) => *failure != Failure::Internal,
+        Reason::UpstreamTls(failure) => failure.is_some_and(|one| one != Failure::Internal),
         Reason::Served
         | Reason::Ambiguous(_)
         | Reason::BadRequest(_)
         | Reason::ClientGone
         | Reason::ClientStalled
+        | Reason::ConnectionChanged
         | Reason::CredentialUnavailable
         | Reason::Denied(_)
         | Reason::Draining
@@ -180,19 +202,16 @@ pub(crate) fn is_its_fault(reason: &Reason) -> bool {
         | Reason::Unauthenticated(_)
         | Reason::UnsupportedEncoding
         | Reason::UpstreamRedirect
+        | Reason::UpstreamTimeout(_)
         | Reason::UpstreamUnauthorized
         | Reason::Version => false,
     }
 }
 
-/// What tells endpoints apart: where they are, and how connections are secured. A connection with a
-/// wrong authority must not take the server from one with the right one.
-type Key = (String, Option<u64>);
-
 /// All endpoints that this core knows, and the queues of connections before them.
 #[derive(Debug)]
 pub(crate) struct Endpoints {
-    known: RefCell<HashMap<Key, Rc<Endpoint>>>,
+    known: RefCell<HashMap<EndpointKey, Rc<Endpoint>>>,
     queues: RefCell<HashMap<String, Rc<Queue>>>,
     tickets: Rc<Cell<u64>>,
     requests_max: u32,
@@ -226,10 +245,10 @@ impl Endpoints {
     }
 
     /// The state of an endpoint: the same one for as long as somebody uses it.
-    pub(crate) fn of(&self, authority: &str, tls: Option<u64>, now: Duration) -> Rc<Endpoint> {
+    pub(crate) fn of(&self, key: EndpointKey, now: Duration) -> Rc<Endpoint> {
         let mut known = self.known.borrow_mut();
         let new = || Rc::new(Endpoint::new(self.requests_max, self.probe_every, now));
-        Rc::clone(known.entry((authority.to_owned(), tls)).or_insert_with(new))
+        Rc::clone(known.entry(key).or_insert_with(new))
     }
 
     /// Forgets endpoints and queues that no policy and no exchange holds any more.
@@ -238,14 +257,10 @@ impl Endpoints {
         self.known.borrow_mut().retain(|_, endpoint| Rc::strong_count(endpoint) > 1);
     }
 
-    /// How each authority does: the worst of the ways to it.
-    pub(crate) fn health(&self) -> HashMap<String, Health> {
-        let mut worst = HashMap::new();
-        for ((authority, _), one) in self.known.borrow().iter() {
-            let health = worst.entry(authority.clone()).or_insert_with(|| one.health());
-            *health = one.health().min(*health);
-        }
-        worst
+    /// How each does.
+    pub(crate) fn health(&self) -> Vec<(EndpointKey, Health)> {
+        let known = self.known.borrow();
+        known.iter().map(|(key, one)| (key.clone(), one.health())).collect()
     }
 }
 
@@ -286,6 +301,7 @@ fn pick(count: usize, random: [usize; 2]) -> Option<[usize; 2]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::Limit;
     use crate::queue::Running;
 
     const NOW: Duration = Duration::from_secs(100);
@@ -326,10 +342,25 @@ mod tests {
     }
 
     #[test]
+    fn what_a_caller_can_bring_about_is_no_failure_but_a_reason_to_ask() {
+        let endpoint = endpoint();
+        for _ in 0..FAILURES_MAX {
+            endpoint.learn(Some(&Reason::UpstreamTimeout(Limit::FirstByte)), NOW);
+        }
+        assert!(!endpoint.is_left_alone(NOW) && endpoint.is_doubted());
+        endpoint.takes_connections(NOW);
+        assert!(endpoint.is_doubted(), "an open port is no answer");
+        endpoint.learn(None, NOW);
+        assert!(!endpoint.is_doubted());
+    }
+
+    #[test]
     fn what_is_not_the_endpoints_fault_does_not_count_against_it() {
         let all = endpoints(1);
         for _ in 0..FAILURES_MAX * 2 {
             all[0].learn(Some(&Reason::ClientGone), NOW);
+            all[0].learn(Some(&Reason::UpstreamTls(None)), NOW);
+            all[0].learn(Some(&Reason::UpstreamTls(Some(Failure::Internal))), NOW);
         }
         assert_eq!(all[0].health(), Health::Unknown);
         assert_eq!(order_of(&all, [7, 7]), [0]);
@@ -338,14 +369,16 @@ mod tests {
     #[test]
     fn a_wrong_authority_does_not_take_the_server_from_those_with_the_right_one() {
         let all = Endpoints::new(8, Duration::ZERO);
-        let (clear, wrong) = (all.of("gpu", None, NOW), all.of("gpu", Some(1), NOW));
+        let key = |tls| ("gpu".to_owned(), tls);
+        let (clear, wrong) = (all.of(key(None), NOW), all.of(key(Some(1)), NOW));
         for _ in 0..FAILURES_MAX {
-            wrong.learn(Some(&Reason::UpstreamUnreachable), NOW);
+            wrong.learn(Some(&Reason::UpstreamTls(Some(Failure::Protocol))), NOW);
         }
         assert!(wrong.is_left_alone(NOW) && !clear.is_left_alone(NOW));
-        assert!(Rc::ptr_eq(&clear, &all.of("gpu", None, NOW)));
-        clear.learn(None, NOW);
-        assert_eq!(all.health().get("gpu"), Some(&Health::Down), "an operator sees the worst");
+        assert!(Rc::ptr_eq(&clear, &all.of(key(None), NOW)));
+        let health: HashMap<_, _> = all.health().into_iter().collect();
+        assert_eq!(health.get(&key(None)), Some(&Health::Unknown));
+        assert_eq!(health.get(&key(Some(1))), Some(&Health::Down));
     }
 
     #[test]

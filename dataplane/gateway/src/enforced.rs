@@ -7,9 +7,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::endpoint::{Endpoint as EndpointState, Endpoints};
+use crate::endpoint::{Endpoint as EndpointState, EndpointKey, Endpoints};
 use crate::queue::Queue;
-use crate::upstream_tls::{Security, UpstreamTlsConfigs};
+use crate::upstream_tls::{self, Digest, Security, UpstreamTlsConfigs};
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -63,6 +63,28 @@ pub(crate) struct Upstream {
     pub(crate) endpoints: Vec<Target>,
     /// The credential that is put into its requests.
     pub(crate) credential: Injection,
+    /// What requests to it rest on.
+    pub(crate) footing: Footing,
+}
+
+/// What of a connection a request rests on, as a digest: its document, and the values of the
+/// secrets that it names.
+#[derive(Clone, Copy)]
+pub(crate) struct Footing(Option<Digest>);
+
+impl Footing {
+    fn of(connection: &Connection, credentials: Option<&Credentials>) -> Self {
+        let Ok(document) = serde_json::to_vec(connection) else { return Self(None) };
+        let value = |secret: &str| leased(credentials, secret).map(|one| one.value.as_bytes());
+        let mut parts = vec![Some(document.as_slice())];
+        parts.extend(connection.secrets().map(value));
+        Self(Some(upstream_tls::digest(&parts)))
+    }
+
+    /// Whether it is the same. What has no digest is like nothing.
+    pub(crate) fn is(self, other: Self) -> bool {
+        self.0.is_some() && self.0 == other.0
+    }
 }
 
 /// One endpoint, ready for use.
@@ -217,7 +239,8 @@ impl Upstream {
             return Err(CompileError::NoEndpoint(connection.name.clone()));
         }
         let credential = Injection::compile(connection, credentials);
-        Ok(Self { document: connection.clone(), table, endpoints, credential })
+        let footing = Footing::of(connection, credentials);
+        Ok(Self { document: connection.clone(), table, endpoints, credential, footing })
     }
 }
 
@@ -232,6 +255,11 @@ impl Target {
         let authority =
             if endpoint.port == default { host } else { format!("{host}:{}", endpoint.port) };
         Self { endpoint: endpoint.clone(), authority, security }
+    }
+
+    /// What its state is kept under.
+    pub(crate) fn key(&self) -> EndpointKey {
+        (self.authority.clone(), self.security.id())
     }
 }
 
@@ -310,7 +338,7 @@ impl CoreView {
     pub(crate) fn new(enforced: Arc<Enforced>, endpoints: &Endpoints, now: Duration) -> Self {
         let one = |target: &Target| {
             let target = target.clone();
-            let state = endpoints.of(&target.authority, target.security.id(), now);
+            let state = endpoints.of(target.key(), now);
             Rc::new(CoreTarget { target, state })
         };
         let own = |upstream: &Upstream| upstream.endpoints.iter().map(one).collect();

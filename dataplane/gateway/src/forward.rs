@@ -61,7 +61,7 @@ pub(crate) async fn forward<N: Network>(
     if outbound.streams {
         respond::go_on(core, client).await?;
     }
-    core.retries.requested();
+    outbound.queue.retries().requested();
     let mut may_reuse = true;
     loop {
         let Reached { mut upstream, head, running } =
@@ -90,7 +90,7 @@ pub(crate) async fn forward<N: Network>(
                 if stale
                     && may_reuse
                     && (nothing_sent || outbound.repeatable)
-                    && core.may_try_again() =>
+                    && core.may_try_again(outbound.queue.retries()) =>
             {
                 // The kept connection had been closed under us: once more, on a new one.
                 upstream.output.abort();
@@ -98,7 +98,13 @@ pub(crate) async fn forward<N: Network>(
             }
             Err(ending) => {
                 let ending = refused_in_tls(ending, &upstream, &conversation);
-                endpoint.learn(ending.reason(), core.network.now());
+                match ending.reason() {
+                    // Whoever sends half a request can bring that about.
+                    Some(Reason::UpstreamReset) if !conversation.request_sent.get() => {
+                        endpoint.doubt();
+                    }
+                    reason => endpoint.learn(reason, core.network.now()),
+                }
                 // The model server must not take a cut request for a whole one, nor go on working
                 // for a caller that has left.
                 upstream.output.abort();
@@ -119,7 +125,7 @@ fn refused_in_tls<N: Network>(
         (Ending::Refused(Reason::UpstreamReset), Some(failure @ Failure::Refused(_)))
             if !conversation.answered.get() =>
         {
-            Reason::UpstreamTls(failure).into()
+            Reason::UpstreamTls(Some(failure)).into()
         }
         _ => ending,
     }

@@ -5,7 +5,6 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use penstock_config::decision::ConnectionIndex;
 use penstock_http::head::Framing;
 use penstock_http::writer::{RequestWriter, WriteError};
 use penstock_reactor::buffer::Buffer;
@@ -13,10 +12,10 @@ use penstock_reactor::network::Network;
 
 use crate::classify::Payload;
 use crate::client::Client;
-use crate::core::{Core, InForce};
+use crate::core::Core;
 use crate::decide::{Cleared, Permit};
 use crate::endpoint::order;
-use crate::enforced::{CoreTarget, Injection, Target, Upstream};
+use crate::enforced::{CoreTarget, Enforced, Footing, Injection, Target, Upstream};
 use crate::limits::Limit;
 use crate::output::HeadBlock;
 use crate::pipeline::Ending;
@@ -47,10 +46,11 @@ pub(crate) struct Outbound {
 }
 
 /// What a head is written from. A request that waits holds this, and no head: how many endpoints a
-/// connection has must not multiply what a request holds.
+/// connection has must not multiply what a request holds. It holds no policy either: what it was
+/// permitted under is compared with what is in force when it goes on.
 struct Source {
-    in_force: InForce,
-    connection: ConnectionIndex,
+    connection: Rc<str>,
+    footing: Footing,
     head: Buffer,
     target: penstock_config::target::Target,
 }
@@ -61,7 +61,24 @@ impl Outbound {
         self.tries.borrow().clone()
     }
 
-    /// The head for an endpoint, written when there is a connection to it.
+    /// The connection as it is in force.
+    ///
+    /// # Errors
+    /// It changed since the request was permitted.
+    pub(crate) fn still_holds<'e>(&self, in_force: &'e Enforced) -> Result<&'e Upstream, Reason> {
+        let source = self.source.borrow();
+        let source = source.as_ref().ok_or(Reason::Internal)?;
+        let connection = in_force.policy.connection(&source.connection);
+        let upstream = connection.and_then(|connection| in_force.upstream(connection));
+        let same = upstream.filter(|upstream| upstream.footing.is(source.footing));
+        same.ok_or(Reason::ConnectionChanged)
+    }
+
+    /// The head for an endpoint, written when there is a connection to it, with the credential that
+    /// is in force then.
+    ///
+    /// # Errors
+    /// The connection changed meanwhile, or there is no room.
     pub(crate) fn head<N: Network>(
         &self,
         core: &Core<N>,
@@ -70,7 +87,8 @@ impl Outbound {
         method: &str,
     ) -> Result<Buffer, Reason> {
         let source = self.source.borrow().clone().ok_or(Reason::Internal)?;
-        let upstream = source.in_force.upstream(source.connection).ok_or(Reason::Internal)?;
+        let in_force = core.in_force()?;
+        let upstream = self.still_holds(&in_force)?;
         let mut block = HeadBlock::new(core.network.pool()).map_err(|_| Reason::NO_BUFFERS)?;
         let credential = credential(upstream)?;
         let payload = self.payload.borrow();
@@ -121,10 +139,12 @@ pub(crate) fn inject<N: Network>(
     let order = order(targets.len(), core.choice(), core.network.now(), state);
     let tries = order.into_iter().filter_map(|index| targets.get(index).cloned()).collect();
     let body_bytes_max = upstream.document.limits.body_bytes_max;
+    let footing = upstream.footing;
+    let connection = session.connection.clone().unwrap_or_default();
     let Cleared { head, target, payload } = cleared;
     Ok(Outbound {
         tries: RefCell::new(tries),
-        source: RefCell::new(Some(Rc::new(Source { in_force, connection, head, target }))),
+        source: RefCell::new(Some(Rc::new(Source { connection, footing, head, target }))),
         streams: matches!(payload, Payload::Streamed(_)),
         targets,
         queue,

@@ -1,7 +1,7 @@
-//! Probes: how an endpoint does while no request says so. One that is left alone is asked for its
-//! health, without any credential, and comes back with an answer. One that was merely idle is only
-//! connected to: nothing reaches a model server that nobody asked for. Each core probes for itself,
-//! one probe an endpoint at a time, bounded in time and bytes.
+//! Probes: how an endpoint does while no request says so. One that is left alone or doubted is
+//! asked for its health, without any credential, and does well with an answer. One that was merely
+//! idle is only connected to: nothing reaches a model server that nobody asked for. Each core
+//! probes for itself, one probe an endpoint at a time, bounded in time and bytes.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -45,7 +45,8 @@ pub(crate) fn begin<N: Network>(core: &Rc<Core<N>>) {
         })
     });
     for (target, probing, path) in due.take(BEGIN_MAX) {
-        let half_open = target.state.is_left_alone(now);
+        let doubted = target.state.is_doubted() && path.is_some();
+        let half_open = target.state.is_left_alone(now) || doubted;
         let path = path.filter(|_| half_open);
         core.network.spawn(probe(Rc::clone(core), target, probing, half_open, path));
     }

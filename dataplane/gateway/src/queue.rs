@@ -11,6 +11,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use crate::endpoint::Endpoint;
+use crate::retries::Retries;
 
 /// The places of one endpoint.
 #[derive(Debug)]
@@ -95,12 +96,18 @@ pub(crate) struct Queue {
     waiting: Cell<usize>,
     /// Numbers by arrival, the same for all queues of the core.
     tickets: Rc<Cell<u64>>,
+    retries: Retries,
 }
 
 impl Queue {
     /// An empty one.
     pub(crate) fn new(tickets: &Rc<Cell<u64>>) -> Self {
-        Self { waiting: Cell::new(0), tickets: Rc::clone(tickets) }
+        Self { tickets: Rc::clone(tickets), ..Self::default() }
+    }
+
+    /// How often requests of the connection are tried again.
+    pub(crate) fn retries(&self) -> &Retries {
+        &self.retries
     }
 
     /// How many wait.

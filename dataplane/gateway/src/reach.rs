@@ -15,7 +15,7 @@ use crate::client::Client;
 use crate::core::Core;
 use crate::endpoint::is_its_fault;
 use crate::enforced::CoreTarget;
-use crate::guard::Guard;
+use crate::guard::{Guard, Interrupt};
 use crate::inject::Outbound;
 use crate::limits::Limit;
 use crate::pipeline::Ending;
@@ -48,6 +48,8 @@ pub(crate) async fn reach<N: Network>(
     loop {
         let (index, running) = place(core, client, outbound, &left, too_old).await?;
         let target = left.remove(index);
+        // It may have waited for its place.
+        outbound.still_holds(&*core.in_force()?)?;
         session.endpoint = Some(target.authority.clone());
         let Client { input, guard, .. } = client;
         let opened = {
@@ -66,7 +68,10 @@ pub(crate) async fn reach<N: Network>(
             Err(reason) => reason,
         };
         target.state.learn(Some(&reason), core.network.now());
-        if !is_its_fault(&reason) || left.is_empty() || !core.may_try_again() {
+        if !is_its_fault(&reason)
+            || left.is_empty()
+            || !core.may_try_again(outbound.queue.retries())
+        {
             return Err(reason.into());
         }
     }
@@ -147,7 +152,7 @@ pub(crate) async fn connect<N: Network>(
         Security::Clear => None,
         Security::Tls(tls) => Some(tls),
         Security::NoCertificate => return Err(Reason::CredentialUnavailable),
-        Security::Impossible => return Err(Reason::UpstreamTls(Failure::Internal)),
+        Security::Impossible => return Err(Reason::UpstreamTls(None)),
     };
     let limit = Duration::from_millis(core.limits().connect_ms_max);
     let stream = match guard.within(limit, core.network.connect(address)).await {
@@ -183,6 +188,8 @@ async fn handshake<N: Network>(
     let handshake = Box::pin(penstock_tls::connect(&core.network, stream, tls, limit));
     let met = match guard.within(limit, handshake).await {
         Ok(met) => met,
+        // Either of two timers may be the first to ring.
+        Err(Interrupt::Elapsed) if !guard.is_over() => Err(Failure::Timeout),
         Err(interrupt) => return Err(guard.reason(interrupt, elapsed)),
     };
     let met = met.inspect_err(|failure| core.counters.tls_connected.failed(*failure));
@@ -193,7 +200,7 @@ async fn handshake<N: Network>(
         }
         Err(Failure::Timeout) => Err(elapsed),
         Err(Failure::Exhausted) => Err(Reason::NO_BUFFERS),
-        Err(failure) => Err(Reason::UpstreamTls(failure)),
+        Err(failure) => Err(Reason::UpstreamTls(Some(failure))),
     }
 }
 

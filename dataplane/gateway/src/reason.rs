@@ -21,6 +21,8 @@ pub(crate) enum Reason {
     ClientGone,
     /// The caller did not read for too long.
     ClientStalled,
+    /// The connection's document or credential changed before anything was sent.
+    ConnectionChanged,
     /// The model's credential is not on this node (yet).
     CredentialUnavailable,
     /// No rule allows it, or a rule denies it.
@@ -71,8 +73,9 @@ pub(crate) enum Reason {
     UpstreamReset,
     /// The model server was silent for too long.
     UpstreamTimeout(Limit),
-    /// TLS with the model server can't be had: its certificate does not hold, or it refuses ours.
-    UpstreamTls(Failure),
+    /// TLS with the model server can't be had: its certificate does not hold, or it refuses ours;
+    /// none where TLS can't be set up on this node.
+    UpstreamTls(Option<Failure>),
     /// The model server refused our credential.
     UpstreamUnauthorized,
     /// A version of HTTP that is not spoken here.
@@ -115,6 +118,7 @@ impl Reason {
             | Self::Ambiguous(_)
             | Self::BadRequest(_)
             | Self::ClientGone
+            | Self::ConnectionChanged
             | Self::CredentialUnavailable
             | Self::Denied(_)
             | Self::Draining
@@ -144,7 +148,7 @@ impl Reason {
     }
 
     /// How many labels there are: the length of a counter table.
-    pub(crate) const LABELS: [&'static str; 33] = [
+    pub(crate) const LABELS: [&'static str; 34] = [
         "served",
         "ambiguous_request",
         "bad_request",
@@ -178,6 +182,7 @@ impl Reason {
         "version",
         "rate_limited",
         "upstream_tls",
+        "connection_changed",
     ];
 
     /// Position of its label in [`Self::LABELS`].
@@ -216,6 +221,7 @@ impl Reason {
             Self::Version => 30,
             Self::RateLimited => 31,
             Self::UpstreamTls(_) => 32,
+            Self::ConnectionChanged => 33,
         }
     }
 
@@ -248,7 +254,8 @@ impl Reason {
             | Self::UpstreamReset
             | Self::UpstreamTls(_)
             | Self::UpstreamUnauthorized => 502,
-            Self::CredentialUnavailable
+            Self::ConnectionChanged
+            | Self::CredentialUnavailable
             | Self::Draining
             | Self::Overloaded(_)
             | Self::PolicyStale => 503,
@@ -261,6 +268,7 @@ impl Reason {
     pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::PolicyChanged(_) => "denied",
+            Self::ConnectionChanged => "policy_stale",
             Self::HeadTooLarge(_) | Self::TargetTooLong => "too_large",
             Self::StreamTooLong | Self::ClientStalled => "timeout",
             Self::UpstreamConnectTimeout(_) => "upstream_timeout",
@@ -289,6 +297,7 @@ impl Reason {
             | Self::TooLarge(_)
             | Self::Version => true,
             Self::Served
+            | Self::ConnectionChanged
             | Self::CredentialUnavailable
             | Self::Denied(_)
             | Self::Method

@@ -1,5 +1,6 @@
-//! How often a core tries again: a tenth of its requests, and three a second in any case. A dead
-//! model server gets no more than that on top of what callers ask for.
+//! How often a core tries requests to one connection again: a tenth of them, and three a second in
+//! any case. A dead model server gets no more than that on top of what callers ask for, and takes
+//! nothing from other connections.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -16,19 +17,21 @@ const CREDIT_MAX: u32 = 30_000;
 /// What one try costs.
 const TRY: u32 = 1_000;
 
-/// The tries of one core.
+/// The tries of one connection on one core.
 #[derive(Debug)]
 pub(crate) struct Retries {
     credit: Cell<u32>,
     since: Cell<Duration>,
 }
 
-impl Retries {
+impl Default for Retries {
     /// All credit is there.
-    pub(crate) fn new() -> Self {
+    fn default() -> Self {
         Self { credit: Cell::new(CREDIT_MAX), since: Cell::new(Duration::ZERO) }
     }
+}
 
+impl Retries {
     /// A request is sent for the first time.
     pub(crate) fn requested(&self) {
         self.earn(PER_REQUEST);
@@ -60,7 +63,7 @@ mod tests {
     }
 
     fn spent() -> Retries {
-        let retries = Retries::new();
+        let retries = Retries::default();
         assert_eq!(tries(&retries, Duration::ZERO), 30);
         retries
     }

@@ -129,6 +129,7 @@ fn extension(reason: &Reason, session: &Session) -> Value {
         | Reason::BadRequest(_)
         | Reason::ClientGone
         | Reason::ClientStalled
+        | Reason::ConnectionChanged
         | Reason::CredentialUnavailable
         | Reason::Draining
         | Reason::Expectation
@@ -182,6 +183,9 @@ fn message(reason: &Reason, session: &Session) -> String {
         Reason::NoConnection => "no such connection".to_owned(),
         Reason::NotImplemented => "this method or coding is not spoken here".to_owned(),
         Reason::Overloaded(_) => "this node is overloaded".to_owned(),
+        Reason::ConnectionChanged => {
+            format!("{connection} was changed meanwhile, and nothing was sent")
+        }
         Reason::PolicyStale => "this node has no confirmed policy".to_owned(),
         Reason::RateLimited => "too many tokens of this address were not valid".to_owned(),
         Reason::StreamTooLong => format!("the exchange took longer than {connection} allows"),
@@ -213,7 +217,10 @@ fn message(reason: &Reason, session: &Session) -> String {
         Reason::UpstreamTimeout(_) => {
             format!("the model server of {connection} was silent for too long")
         }
-        Reason::UpstreamTls(_) => {
+        Reason::UpstreamTls(None) => {
+            format!("TLS with the model server of {connection} can't be set up on this node")
+        }
+        Reason::UpstreamTls(Some(_)) => {
             format!("no TLS that holds can be had with the model server of {connection}")
         }
         Reason::UpstreamUnauthorized => {

@@ -50,7 +50,7 @@ impl Security {
     }
 }
 
-type Digest = [u8; 32];
+pub(crate) type Digest = [u8; 32];
 
 /// The configurations of the policy in force and of the one before.
 #[derive(Debug)]
@@ -137,7 +137,7 @@ pub(crate) fn authorities(path: &Path) -> Result<Authorities, String> {
 }
 
 /// Of parts, with their lengths, so that no two lists have the same.
-fn digest(parts: &[Option<&[u8]>]) -> Digest {
+pub(crate) fn digest(parts: &[Option<&[u8]>]) -> Digest {
     let mut context = Context::new(&SHA256);
     for part in parts {
         let length = part.map_or(u64::MAX, |part| u64::try_from(part.len()).unwrap_or(u64::MAX));

@@ -153,7 +153,7 @@ fn write(bytes: &[u8], head: &RequestHead) -> Option<Vec<u8>> {
 fn check_target(target: &Target) {
     // `/` names no connection, so it is never forwarded.
     let whole = match target.connection() {
-        "" => "/".to_owned(),
+        "" => target.forwarded().to_owned(),
         connection => format!("/{connection}{}", target.forwarded()),
     };
     assert_eq!(Target::parse(whole.as_bytes()).as_ref(), Ok(target));

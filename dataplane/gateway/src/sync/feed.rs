@@ -22,8 +22,8 @@ use super::resolve::resolve;
 use super::{CoreMail, Joined, Parts};
 use crate::core::{Node, Report};
 use crate::counters::Counters;
-use crate::endpoint::Health;
-use crate::enforced::Enforced;
+use crate::endpoint::{EndpointKey, Health};
+use crate::enforced::{Enforced, Target};
 use crate::upstream_tls::UpstreamTlsConfigs;
 
 /// Compiled policies that may be alive at once. Cores let an old one go at the swap and no exchange
@@ -95,7 +95,7 @@ struct Feed {
     counters: Arc<[Arc<Counters>]>,
     refused: Option<String>,
     reported: HashMap<String, Instant>,
-    health: HashMap<(usize, String), Health>,
+    health: HashMap<(usize, EndpointKey), Health>,
     configs: UpstreamTlsConfigs,
 }
 
@@ -425,8 +425,8 @@ impl Feed {
     fn reported(&mut self, report: Report, control: &Control) -> bool {
         match report {
             Report::Enforces => self.is_enforced(),
-            Report::Endpoint { core, authority, health } => {
-                self.health.insert((core, authority), health);
+            Report::Endpoint { core, key, health } => {
+                self.health.insert((core, key), health);
                 true
             }
             Report::UnknownKey(key) => {
@@ -451,16 +451,19 @@ impl Feed {
                 all.push(UpstreamStatus {
                     connection: upstream.document.name.clone(),
                     endpoint: target.authority.clone(),
-                    state: self.health_of(&target.authority).as_str().to_owned(),
+                    state: self.health_of(&target.key()).as_str().to_owned(),
                 });
             }
         }
-        self.health.retain(|(_, authority), _| all.iter().any(|one| one.endpoint == *authority));
+        let mut keys = HashSet::new();
+        let targets = enforced.upstreams().iter().flat_map(|upstream| &upstream.endpoints);
+        keys.extend(targets.map(Target::key));
+        self.health.retain(|(_, key), _| keys.contains(key));
         all
     }
 
-    fn health_of(&self, authority: &str) -> Health {
-        let seen = || self.health.iter().filter(|((_, known), _)| known == authority);
+    fn health_of(&self, key: &EndpointKey) -> Health {
+        let seen = || self.health.iter().filter(|((_, known), _)| known == key);
         let is = |health: Health| seen().any(|(_, known)| *known == health);
         if is(Health::Down) {
             Health::Down

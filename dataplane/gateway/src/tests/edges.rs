@@ -3,6 +3,7 @@
 use penstock_reactor::memory::{Link, Listener, Peer};
 
 use super::stage::{Answer, DOCUMENTS, Stage, get};
+use crate::endpoint::Health;
 
 const PLAIN: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
 
@@ -202,6 +203,30 @@ fn a_passed_on_body_that_breaks_off_never_reaches_its_end_upstream() {
         .unwrap();
     assert!(rest.is_err(), "a reset and no last chunk: {rest:?}");
     assert_eq!(answer.status, 400);
+}
+
+#[test]
+fn half_a_body_that_is_reset_again_and_again_does_not_mark_a_server_down() {
+    let mut stage = Stage::with(1, Link::default(), &format!("{DOCUMENTS}{UPLOADS}"));
+    let token = stage.token("ann", &["engineers"]);
+    let head = upload(&token, "Transfer-Encoding: chunked");
+    for _ in 0..6 {
+        let mut caller = stage.caller(Link::default());
+        let Stage { simulation, upstream, .. } = &mut stage;
+        let answer = simulation.run_until(async {
+            caller.write(format!("{head}3\r\nabc\r\n").as_bytes()).await.unwrap();
+            let mut server = upstream.accept().await;
+            server.read_until(b"abc\r\n").await.unwrap();
+            server.reset();
+            Answer::parse(&caller.read_until(b"}}").await.unwrap())
+        });
+        assert_eq!(answer.unwrap().status, 502);
+    }
+    let in_force = stage.core.in_force().unwrap();
+    let mut states = in_force.all_targets().flat_map(|(_, targets)| targets.iter());
+    assert!(states.all(|one| one.state.health() != Health::Down));
+    let mut targets = in_force.all_targets().flat_map(|(_, targets)| targets.iter());
+    assert!(targets.any(|one| one.state.is_doubted()));
 }
 
 #[test]

@@ -3,19 +3,20 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use penstock_reactor::memory::Peer;
+use penstock_reactor::memory::{Link, Peer};
 use penstock_reactor::network::Network as _;
 
 use super::limits::limited;
-use super::stage::{MODEL_KEY, Stage};
+use super::stage::{DOCUMENTS, MODEL_KEY, Stage};
 use crate::endpoint::{Endpoint, Health};
+use crate::limits::Limit;
 use crate::probe;
 use crate::reason::Reason;
 
 const EVERY: Duration = Duration::from_secs(10);
 
 fn endpoint(stage: &Stage) -> Rc<Endpoint> {
-    stage.core.endpoints.of("127.0.0.1:8080", None, stage.core.network.now())
+    stage.core.endpoints.of(("127.0.0.1:8080".to_owned(), None), stage.core.network.now())
 }
 
 /// A stage whose endpoint is left alone, and the endpoint.
@@ -108,6 +109,42 @@ fn an_endpoint_whose_port_is_closed_is_found_down_before_a_request_comes() {
 #[test]
 fn without_probes_nothing_is_connected_to() {
     let mut stage = limited("{upstream_probe_ms: 0}");
+    assert!(probed(&mut stage).is_none());
+    assert_eq!(stage.core.counters.upstream_probes.read(), 0);
+}
+
+#[test]
+fn a_probe_that_hangs_is_a_failure_and_the_next_one_has_its_time() {
+    let silent = Link { connect_delay: Duration::from_secs(60), ..Link::default() };
+    let mut stage = Stage::limited(1, silent, DOCUMENTS, "{connect_ms_max: 50000}");
+    for count in 1..=5 {
+        assert!(probed(&mut stage).is_none());
+        stage.simulation.advance(EVERY / 2);
+        stage.simulation.settle();
+        assert_eq!(stage.core.counters.upstream_probes_failed.read(), count);
+        probe::begin(&stage.core);
+        assert_eq!(stage.core.counters.upstream_probes.read(), count, "not at once");
+    }
+    assert_eq!(endpoint(&stage).health(), Health::Down);
+}
+
+#[test]
+fn an_endpoint_whose_request_timed_out_is_asked_for_its_health() {
+    let mut stage = Stage::new();
+    let now = stage.core.network.now();
+    endpoint(&stage).learn(Some(&Reason::UpstreamTimeout(Limit::FirstByte)), now);
+    let mut server = probed(&mut stage).unwrap();
+    let head = stage.simulation.run_until(server.read_until(b"\r\n\r\n")).unwrap().unwrap();
+    assert!(head.starts_with(b"GET /health "));
+}
+
+#[test]
+fn an_endpoint_that_can_t_be_connected_to_from_here_is_not_probed() {
+    let documents = DOCUMENTS.replace(
+        "[\"http://127.0.0.1:8080\"]",
+        "[\"https://127.0.0.1:8080\"]\ntls: {client_certificate: {secret: not-here}}",
+    );
+    let mut stage = Stage::with(1, Link::default(), &documents);
     assert!(probed(&mut stage).is_none());
     assert_eq!(stage.core.counters.upstream_probes.read(), 0);
 }

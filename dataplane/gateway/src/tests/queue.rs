@@ -106,6 +106,64 @@ fn a_request_that_waits_for_its_turn_is_cut_when_its_rule_goes_away() {
     assert_eq!(waiting(&stage), 0);
 }
 
+#[test]
+fn a_request_that_waited_goes_on_only_under_the_connection_that_is_in_force() {
+    let elsewhere = "[\"http://127.0.0.1:8080\", \"http://127.0.0.1:9\"]";
+    let changed = DOCUMENTS.replace("[\"http://127.0.0.1:8080\"]", elsewhere);
+    let another_rule = DOCUMENTS.replace("[list]", "[list, embed]");
+    for (documents, status) in [(another_rule, 200), (changed, 503)] {
+        let mut stage = limited("{upstream_requests_per_endpoint_max: 1}");
+        let (mut first, mut server) = occupy(&mut stage);
+        let mut second = ask(&mut stage, "/llama/v1/models?n=2");
+        stage.enforce(&documents);
+        let answer = stage.simulation.run_until(async {
+            server.write(PLAIN).await.unwrap();
+            first.read_until(b"{}").await.unwrap();
+            if status == 200 {
+                server.read_until(b"\r\n\r\n").await.unwrap();
+                server.write(PLAIN).await.unwrap();
+            }
+            Answer::parse(&second.read_until(b"}").await.unwrap())
+        });
+        let answer = answer.unwrap();
+        assert_eq!(answer.status, status, "{}", answer.head);
+        assert_eq!(answer.head.contains("retry-after: "), status == 503);
+        let reason = if status == 200 { "served" } else { "connection_changed" };
+        assert_eq!(stage.log()[1]["reason"], reason);
+        assert_eq!(stage.core.endpoints.waiting(), 0);
+        assert!(!stage.reached_upstream());
+    }
+}
+
+#[test]
+fn a_credential_that_was_replaced_meanwhile_is_not_sent() {
+    let mut stage = limited("{upstream_requests_per_endpoint_max: 1}");
+    let (_first, server) = occupy(&mut stage);
+    let mut second = ask(&mut stage, "/llama/v1/models?n=2");
+    stage.model_key = "another-key".to_owned();
+    stage.enforce(DOCUMENTS);
+    drop(server);
+    let answer = stage.simulation.run_until(second.read_until(b"}}")).unwrap().unwrap();
+    let answer = Answer::parse(&answer);
+    assert_eq!((answer.status, &answer.head.contains("retry-after: ")), (503, &true));
+    assert!(!stage.reached_upstream());
+}
+
+#[test]
+fn a_connection_that_changed_while_it_was_opened_gets_no_byte_of_a_request() {
+    let slow = Link { connect_delay: Duration::from_secs(1), ..Link::default() };
+    let took = slow.connect_delay;
+    let mut stage = Stage::with(1, slow, DOCUMENTS);
+    let mut caller = ask(&mut stage, "/llama/v1/models");
+    stage.model_key = "another-key".to_owned();
+    stage.enforce(DOCUMENTS);
+    let answer = stage.simulation.run_until(caller.read_until(b"}}")).unwrap().unwrap();
+    assert_eq!((stage.simulation.now(), Answer::parse(&answer).status), (took, 503));
+    let mut server = stage.upstream.try_accept().unwrap();
+    let sent = stage.simulation.run_until(server.read_to_end()).unwrap();
+    assert!(sent.unwrap_or_default().is_empty());
+}
+
 /// A request over a caller's connection that goes on, and the status of its answer.
 async fn again(caller: &mut Peer, request: &str) -> u16 {
     caller.write(request.as_bytes()).await.unwrap();
@@ -130,6 +188,29 @@ fn dead_model_servers_are_tried_again_for_few_of_many_requests() {
     let counters = &stage.core.counters;
     assert_eq!(counters.upstream_retries.read() + counters.upstream_retries_refused.read(), 200);
     assert!(counters.upstream_retries.read() <= 30 + 20, "{}", counters.upstream_retries.read());
+}
+
+#[test]
+fn a_dead_connection_takes_no_tries_from_another() {
+    let two = "[\"http://127.0.0.1:1\", \"http://127.0.0.1:2\"]";
+    let documents = DOCUMENTS.replace("[\"http://127.0.0.1:8080\"]", two);
+    let (issuer, rest) = documents.split_once("---\n").unwrap();
+    let (llama, _) = rest.split_once("---\n").unwrap();
+    let other = llama.replace("name: llama", "name: other");
+    let documents = format!("{issuer}---\n{other}---\n{rest}");
+    let mut stage = Stage::with(1, Link::default(), &documents);
+    let (dead, other) = (request(&stage, "/llama/v1/models"), request(&stage, "/other/v1/models"));
+    let mut caller = stage.caller(Link::default());
+    let counters = std::sync::Arc::clone(&stage.core.counters);
+    let asked = async {
+        while counters.upstream_retries_refused.read() == 0 {
+            assert_eq!(again(&mut caller, &dead).await, 502);
+        }
+        let tries = counters.upstream_retries.read();
+        assert_eq!(again(&mut caller, &other).await, 502);
+        assert_eq!(counters.upstream_retries.read(), tries + 1);
+    };
+    stage.simulation.run_until(asked).unwrap();
 }
 
 /// Answers one request and then closes the connection when the next one has come.

@@ -76,6 +76,8 @@ pub(crate) struct Stage {
     key: Ed25519KeyPair,
     pkcs8: Vec<u8>,
     version: u64,
+    /// The value of the model's own credential in the next policy.
+    pub(crate) model_key: String,
     configs: UpstreamTlsConfigs,
 }
 
@@ -110,9 +112,19 @@ impl Stage {
             .to_vec();
         let key = Ed25519KeyPair::from_pkcs8(&pkcs8).unwrap();
         let configs = UpstreamTlsConfigs::new(None).unwrap();
-        let version = 0;
-        let mut stage =
-            Self { simulation, core, upstream, network, log, key, pkcs8, version, configs };
+        let (version, model_key) = (0, MODEL_KEY.to_owned());
+        let mut stage = Self {
+            simulation,
+            core,
+            upstream,
+            network,
+            log,
+            key,
+            pkcs8,
+            version,
+            model_key,
+            configs,
+        };
         stage.enforce(documents);
         stage
     }
@@ -121,7 +133,8 @@ impl Stage {
     pub(crate) fn enforce(&mut self, documents: &str) {
         self.version += 1;
         let snapshot = self.snapshot(documents);
-        let leased = LeasedCredential { name: "llama-key".to_owned(), value: MODEL_KEY.to_owned() };
+        let leased =
+            LeasedCredential { name: "llama-key".to_owned(), value: self.model_key.clone() };
         let credentials = Credentials { generation: 1, credentials: vec![leased] };
         let (enforced, problems) =
             Enforced::compile(&snapshot, Some(&credentials), &mut self.configs).unwrap();

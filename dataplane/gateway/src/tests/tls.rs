@@ -417,3 +417,25 @@ fn a_kept_connection_is_used_under_its_own_trust_only() {
     assert_eq!(asked(&mut stage, &config).status, 502);
     assert_eq!(stage.core.counters.upstream_reuses.read(), 1);
 }
+
+#[test]
+fn a_connection_with_a_wrong_authority_does_not_mark_a_server_down_for_another() {
+    let (authority, other) = (Authority::new("models"), Authority::new("other"));
+    let wrong = pinned(&other, "");
+    let (issuer, rest) = DOCUMENTS.split_once("---\n").unwrap();
+    let (clear, _) = rest.split_once("---\n").unwrap();
+    let clear = clear.replace("name: llama", "name: clear");
+    let documents = wrong.replace(issuer, &format!("{issuer}---\n{clear}"));
+    let mut stage = Stage::with(1, Link::default(), &documents);
+    let config = authority.model_server("127.0.0.1", None);
+    for _ in 0..5 {
+        assert_eq!(asked(&mut stage, &config).status, 502);
+    }
+    let in_force = stage.core.in_force().unwrap();
+    for (upstream, targets) in in_force.all_targets() {
+        let is_wrong = upstream.document.name == "llama";
+        let now = stage.core.network.now();
+        assert_eq!(targets[0].authority, "127.0.0.1:8080");
+        assert_eq!(targets[0].state.is_left_alone(now), is_wrong);
+    }
+}

@@ -66,7 +66,9 @@ fn upstream_times_out_at_connect_is_504_or_another_endpoint() {
     let response = world.chat();
     assert_eq!((response.status, code(&response).as_str()), (504, "upstream_timeout"));
     world.node.expect_ended("upstream_connect_timeout", 1);
-    let good = ScriptedUpstream::start(vec![Script::new().read_request().send(ANSWER)]);
+    // It closes after each answer, and says so.
+    let closing = ANSWER.replace("content-length", "connection: close\r\ncontent-length");
+    let good = ScriptedUpstream::start(vec![Script::new().read_request().send(&closing)]);
     let one = format!("['http://{address}']");
     let both = format!("['http://{address}', '{}']", good.url());
     world.publish(&usual(&format!("http://{address}")).replace(&one, &both));
