@@ -96,7 +96,8 @@ impl<'s> Problems<'s> {
     }
 }
 
-/// A diagnostic at a place of a file.
+/// A diagnostic at a place of a file. Words of the source in it, quoted or not, cannot forge a line
+/// of what is printed: control characters are escaped here, whoever wrote the message.
 pub(crate) fn diagnostic(
     file: &str,
     at: Position,
@@ -107,21 +108,32 @@ pub(crate) fn diagnostic(
         file: file.to_owned(),
         line: at.line,
         column: at.column,
-        message: message.into(),
-        hint,
+        message: printable(message.into()),
+        hint: hint.map(printable),
+    }
+}
+
+fn printable(text: String) -> String {
+    if !text.contains(char::is_control) {
+        return text;
+    }
+    let mut out = String::with_capacity(text.len());
+    text.chars().for_each(|character| push_printable(&mut out, character));
+    out
+}
+
+fn push_printable(out: &mut String, character: char) {
+    if character.is_control() {
+        out.extend(character.escape_unicode());
+    } else {
+        out.push(character);
     }
 }
 
 /// A source's own word in backticks: control characters escaped, long words cut.
 pub(crate) fn quoted(word: &str) -> String {
     let mut out = String::from("`");
-    for character in word.chars().take(QUOTED_CHARACTERS_MAX) {
-        if character.is_control() {
-            out.extend(character.escape_unicode());
-        } else {
-            out.push(character);
-        }
-    }
+    word.chars().take(QUOTED_CHARACTERS_MAX).for_each(|one| push_printable(&mut out, one));
     if word.chars().nth(QUOTED_CHARACTERS_MAX).is_some() {
         out.push('…');
     }
@@ -191,6 +203,14 @@ mod tests {
         let words = ["subjects", "operations"];
         assert_eq!(hint_among("subject", "keys", words.into_iter()), "did you mean `subjects`?");
         assert_eq!(hint_among("x", "keys", words.into_iter()), "keys: subjects, operations");
+    }
+
+    #[test]
+    fn a_word_of_the_source_cannot_forge_a_line_of_what_is_printed() {
+        let hint = Some("not\r\nthis".to_owned());
+        let problem = diagnostic("a.yaml", Position::START, "`/v2/\n{id}`: `\u{1b}`", hint);
+        assert_eq!(problem.message, "`/v2/\\u{a}{id}`: `\\u{1b}`");
+        assert_eq!(problem.hint.as_deref(), Some("not\\u{d}\\u{a}this"));
     }
 
     #[test]

@@ -38,13 +38,15 @@ pub(crate) fn fit(
         )));
     }
     let lowered = format!(
-        "connections_per_core_max is {left}, not {most}, and one address gets half of that: the \
+        "connections_per_core_max is {left}, not {most}, and one address gets at most half: the \
          process may open {descriptors} descriptors: raise the limit with ulimit -n or LimitNOFILE="
     );
-    *most = left;
-    // One address must not fill what is left.
+    let before = std::mem::replace(most, left);
+    // One address must not fill what is left, unless the settings let it fill all.
     let by_address = &mut settings.limits.connections_per_address_max;
-    *by_address = (*by_address).min(left.div_ceil(2));
+    if *by_address < before {
+        *by_address = (*by_address).min(left.div_ceil(2));
+    }
     Ok(Some(lowered))
 }
 
