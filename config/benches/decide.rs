@@ -2,18 +2,25 @@
 //! with models of their own, and rules that concern everybody. An engineer of three teams asks.
 
 use std::hint::black_box;
+use std::sync::Arc;
 
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
 use penstock_config::catalogue::{Classified, Operation, Risk, Table};
-use penstock_config::decision::{ConnectionIndex, Policy, SubjectRules};
+use penstock_config::decision::{
+    ConnectionIndex, Decision, LiveGrant, LiveGrants, Policy, SubjectRules,
+};
 use penstock_config::documents::{
-    Connection, ConnectionLimits, Effect, Endpoint, Issuer, Protocol, Rule, Subject,
+    Approval, Connection, ConnectionLimits, Effect, Endpoint, GrantLimits, HeldStream, Hours,
+    Issuer, Protocol, Reason, Rule, Subject,
 };
 use penstock_config::identity::Identity;
 use penstock_config::json::Body;
 use penstock_config::target::Target;
 
 const CONNECTIONS: usize = 100;
+
+/// 2026-11-27 12:00:00 UTC.
+const NOW_MS: u64 = 1_795_780_800_000;
 
 fn strings(texts: &[&str]) -> Vec<String> {
     texts.iter().map(|text| (*text).to_owned()).collect()
@@ -30,6 +37,7 @@ fn issuer() -> Issuer {
         leeway_ms: 30_000,
         lifetime_ms_max: 86_400_000,
         token_types: strings(&["JWT"]),
+        client_id: None,
     }
 }
 
@@ -78,6 +86,9 @@ fn rule(index: usize) -> Rule {
             1 => vec![format!("{team}/*")],
             _ => strings(&["*"]),
         },
+        when: Vec::new(),
+        end_with_token: false,
+        approval: None,
     }
 }
 
@@ -118,7 +129,9 @@ fn decide(c: &mut Criterion) {
         for (name, request) in [("allowed", &chat), ("no_rule", &denied)] {
             group.bench_function(BenchmarkId::new(name, count), |b| {
                 let Case { policy, identity, subject, connection } = &case;
-                b.iter(|| policy.decide(identity, subject, *connection, black_box(request)));
+                b.iter(|| {
+                    policy.decide(identity, subject, *connection, black_box(request), NOW_MS)
+                });
             });
         }
         group.bench_function(BenchmarkId::new("subject_rules", count), |b| {
@@ -139,9 +152,97 @@ fn decide(c: &mut Criterion) {
         let chat = Classified::new(&[operation("infer.chat")], Risk::Low, Some(&model));
         group.bench_function(BenchmarkId::new("a_rule_a_model", count), |b| {
             let Case { policy, identity, subject, connection } = &case;
-            b.iter(|| policy.decide(identity, subject, *connection, black_box(&chat)));
+            b.iter(|| policy.decide(identity, subject, *connection, black_box(&chat), NOW_MS));
         });
     }
+    group.finish();
+}
+
+/// Every tenth rule asks for approval; a third of these have hours, and so do rules for everybody.
+fn full_rule(index: usize, groups: usize) -> Rule {
+    let rule = rule(index);
+    let asks = index % 10 == 3;
+    let group = format!("team-{}", index % groups);
+    let everybody = index.is_multiple_of(100);
+    let hours = Hours { days: Vec::new(), from: 420, to: 1_200, zone: "Europe/Berlin".to_owned() };
+    let named = if everybody { "everybody".to_owned() } else { group };
+    Rule {
+        effect: if asks { Effect::Approve } else { rule.effect },
+        subjects: vec![Subject { groups: Some(vec![named]), ..Subject::default() }],
+        operations: if asks { strings(&["adapter.*", "weights.*"]) } else { rule.operations },
+        models: if asks { strings(&["*"]) } else { rule.models },
+        when: if everybody || index % 30 == 3 { vec![hours] } else { Vec::new() },
+        approval: asks.then(approval),
+        ..rule
+    }
+}
+
+fn approval() -> Approval {
+    Approval {
+        reviewers: vec![Subject { groups: Some(strings(&["leads"])), ..Subject::default() }],
+        quorum: 1,
+        one_from_each: Vec::new(),
+        reason: Reason::Optional,
+        ticket: None,
+        hold_ms_max: 60_000,
+        answer_ms_max: 3_600_000,
+        stream: HeldStream::Wait,
+        grant: GrantLimits { minutes_max: 30, uses_max: 1 },
+        show: Vec::new(),
+        auto_approve: Vec::new(),
+        break_glass: None,
+    }
+}
+
+/// 1,000 grants of 100 people, ten each, five of them on the connection that is asked for.
+fn live_grants(rules: &[Rule]) -> LiveGrants {
+    let listed: Vec<Arc<str>> = rules
+        .iter()
+        .filter(|rule| rule.effect == Effect::Approve)
+        .map(|rule| Arc::from(rule.name.as_str()))
+        .collect();
+    let mut grants = LiveGrants::default();
+    for index in 0..1_000 {
+        let place = if index % 10 < 5 { 1 } else { index % 10 };
+        grants.insert(LiveGrant {
+            id: Arc::from(format!("grt-{index}")),
+            issuer: "company".to_owned(),
+            subject: format!("person-{}", index / 10),
+            connection: format!("server-{place}"),
+            operations: strings(if index % 10 == 4 { &["adapter.*"] } else { &["weights.*"] }),
+            models: strings(&["*"]),
+            rules: listed.clone(),
+        });
+    }
+    grants
+}
+
+/// What is asked of a request under an approve rule: the decision, and whether live grants satisfy
+/// all rules that it names.
+fn decide_full(c: &mut Criterion) {
+    let rules: Vec<Rule> = (0..10_000).map(|index| full_rule(index, 1_000)).collect();
+    let groups = ["everybody".to_owned(), "team-7".to_owned(), "team-13".to_owned()];
+    let Case { policy, identity, connection, .. } = case(rules.clone(), &groups);
+    let identity = Identity { subject: "person-42".to_owned(), ..identity };
+    let subject = policy.subject_rules(&identity);
+    let grants = live_grants(&rules);
+    let chat = Classified::new(&[operation("infer.chat")], Risk::Low, Some("llama-3"));
+    let load = Classified::new(&[operation("adapter.load")], Risk::High, Some("llama-3"));
+    let ask = |request: &Classified| match policy
+        .decide(&identity, &subject, connection, request, NOW_MS)
+    {
+        Decision::Allow { .. } => Some(0),
+        Decision::Approve { rules, .. } => {
+            let left = grants.unsatisfied(&identity, "server-1", request, &rules).count();
+            Some(left)
+        }
+        Decision::Deny { .. } => None,
+    };
+    assert_eq!(ask(&chat), Some(0), "allowed");
+    assert_eq!(ask(&load), Some(0), "granted");
+    let mut group = c.benchmark_group("decide-full");
+    group.bench_function("allowed", |b| b.iter(|| ask(black_box(&chat))));
+    group.bench_function("granted", |b| b.iter(|| ask(black_box(&load))));
     group.finish();
 }
 
@@ -216,5 +317,5 @@ fn hostile(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, decide, compile, classify, hostile);
+criterion_group!(benches, decide, decide_full, compile, classify, hostile);
 criterion_main!(benches);

@@ -1,5 +1,7 @@
-//! Documents: issuer, connection, rule, role. YAML to typed values, every problem at its place.
+//! Documents: issuer, connection, rule, role; person, webhook, mail, workload. YAML to typed
+//! values, every problem at its place.
 
+mod approval;
 mod connection;
 mod emit;
 mod issuer;
@@ -16,6 +18,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::diagnostics::Diagnostic;
 
+pub use approval::{
+    Approval, AutoApprove, BreakGlass, Day, ExactIdentity, GrantLimits, HeldStream, Hours, Mail,
+    NotificationEvent, Person, Reason, ServiceIdentity, Webhook, Workload,
+};
+pub use issuer::{EXCHANGE_ISSUER, EXCHANGED_AUDIENCE, exchange_issuer};
+
 /// One typed document.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
@@ -24,20 +32,36 @@ pub enum Document {
     Issuer(Issuer),
     /// A registered model upstream.
     Connection(Connection),
-    /// Subjects x connections x operations x models -> allow or deny.
+    /// Subjects x connections x operations x models -> allow, deny or approval.
     Rule(Rule),
     /// Who may do what in the control plane.
     Role(Role),
+    /// Identities that are one person.
+    Person(Person),
+    /// A system that is told of approvals, and that may answer.
+    Webhook(Webhook),
+    /// People who are told by e-mail.
+    Mail(Mail),
+    /// Whose tokens are exchanged.
+    Workload(Workload),
 }
 
 impl Document {
-    /// `issuer`, `connection`, `rule` or `role`.
+    /// Every kind, as documents and the API's paths have it.
+    pub const KINDS: [&str; 8] =
+        ["issuer", "connection", "rule", "role", "person", "webhook", "mail", "workload"];
+
+    /// One of [`Self::KINDS`].
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Issuer(_) => "issuer",
             Self::Connection(_) => "connection",
             Self::Rule(_) => "rule",
             Self::Role(_) => "role",
+            Self::Person(_) => "person",
+            Self::Webhook(_) => "webhook",
+            Self::Mail(_) => "mail",
+            Self::Workload(_) => "workload",
         }
     }
 
@@ -48,6 +72,10 @@ impl Document {
             Self::Connection(d) => &d.name,
             Self::Rule(d) => &d.name,
             Self::Role(d) => &d.name,
+            Self::Person(d) => &d.name,
+            Self::Webhook(d) => &d.name,
+            Self::Mail(d) => &d.name,
+            Self::Workload(d) => &d.name,
         }
     }
 }
@@ -76,6 +104,9 @@ pub struct Issuer {
     /// Accepted `typ` header values, compared without case and without `application/`; empty text
     /// stands for an absent one. `JWT`, `at+jwt` and an absent one by default.
     pub token_types: Vec<String>,
+    /// The public client that people sign in with there (RFC 8252), if they can: it is no secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
 }
 
 /// Protocols that this version builds; every other name of the surface is refused as not built.
@@ -245,6 +276,8 @@ pub enum Effect {
     Allow,
     /// The request may not pass, whatever another rule says.
     Deny,
+    /// The request may pass once people have agreed; until then it may not.
+    Approve,
 }
 
 /// One entry of `subjects` or `except`: all fields that are given hold.
@@ -271,7 +304,7 @@ pub struct Subject {
 pub struct Rule {
     /// Name of the document.
     pub name: String,
-    /// Allow or deny.
+    /// Allow, deny, or require approval.
     pub effect: Effect,
     /// Any entry matches; empty only in deny rules, where it means everybody.
     pub subjects: Vec<Subject>,
@@ -284,6 +317,15 @@ pub struct Rule {
     pub operations: Vec<String>,
     /// Names or globs; `["*"]` by default.
     pub models: Vec<String>,
+    /// The rule matches while any of these holds; always when empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub when: Vec<Hours>,
+    /// Whether what runs under this rule ends when the caller's token does; never in deny rules.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub end_with_token: bool,
+    /// Who must agree, and what they may give; present exactly where the effect is to approve.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Approval>,
 }
 
 /// What a role document grants in the control plane.
@@ -296,7 +338,7 @@ pub enum RoleName {
     Approver,
     /// Reads everything but secrets.
     Auditor,
-    /// Writes connections and rules; sets secrets; reads nodes. Issuers and roles are the admin's.
+    /// Writes connections and rules; sets secrets; reads nodes. Other documents are the admin's.
     Operator,
     /// Reads what concerns itself.
     User,
@@ -347,12 +389,13 @@ pub fn parse(sources: &[Source]) -> Result<Vec<Placed>, Vec<Diagnostic>> {
 /// Checks a whole set as it would be in force: unknown issuers in subjects, `issuer` missing where
 /// there is more than one issuer, two issuers with one URL, unknown connections named without a
 /// glob, duplicate names, globs or names of operations that no catalogue knows, rows that no table
-/// takes. `placed` tells where a document stands, for those that were just written; others are
-/// reported as `<in force>`.
+/// takes, identities that are two persons. `placed` tells where a document stands, for those that
+/// were just written; others are reported as `<in force>`.
 ///
 /// # Errors
 /// Every problem. Warnings come back in `Ok`: a connection without `version`, a glob of an allow
-/// rule that covers operations of critical risk, which it never reaches.
+/// rule that covers operations of critical risk, which it never reaches, a hold that outlasts the
+/// patience of common proxies.
 pub fn check_references(
     set: &[Document],
     sources: &[Source],

@@ -43,4 +43,7 @@ pub struct Access {
     pub models: Option<Vec<String>>,
     /// Why, in the caller's words.
     pub reason: Option<String>,
+    /// The ticket that it is for.
+    #[serde(default)]
+    pub ticket: Option<String>,
 }

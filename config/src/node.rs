@@ -10,7 +10,7 @@
 //! |---|---|---|
 //! | `POST /node/v1/join` (no client certificate) | [`JoinRequest`] | [`JoinAnswer`] |
 //! | `GET /node/v1/snapshot` | `epoch` `version` `revision` `holds` `wait_ms` | 200, 204, 409 |
-//! | `GET /node/v1/credentials` | | [`Credentials`] |
+//! | `POST /node/v1/leases` | [`crate::lease::LeaseRequest`] | [`crate::lease::LeaseAnswer`] |
 //! | `POST /node/v1/status` | [`NodeStatus`] | 204 |
 //! | `POST /node/v1/unknown-key` | [`UnknownKey`] | 204 |
 
@@ -99,26 +99,6 @@ pub struct Position {
     /// Raised when the same documents are issued again: other verification keys or credentials, or
     /// a later expiry.
     pub revision: u64,
-}
-
-/// Answer of `GET /node/v1/credentials`.
-#[derive(Clone, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Credentials {
-    /// Generation of the secrets; a snapshot names the one that it needs.
-    pub generation: u64,
-    /// One for each secret that some connection names.
-    pub credentials: Vec<LeasedCredential>,
-}
-
-/// One secret, for the node's memory only.
-#[derive(Clone, Deserialize, Serialize, zeroize::Zeroize, zeroize::ZeroizeOnDrop)]
-#[serde(deny_unknown_fields)]
-pub struct LeasedCredential {
-    /// Name of the secret.
-    pub name: String,
-    /// Its value.
-    pub value: String,
 }
 
 /// Body of `POST /node/v1/status`.

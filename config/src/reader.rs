@@ -135,6 +135,14 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// `true` or `false`.
+    pub(crate) fn boolean(self) -> Option<bool> {
+        match self.node.resolved() {
+            Some(Resolved::Bool(value)) => Some(value),
+            Some(_) | None => self.wrong_type("true or false", ""),
+        }
+    }
+
     /// One word of several. `later` are words of the public surface that are not built.
     pub(crate) fn choice<T: Copy>(self, choices: &[(&str, T)], later: &[&str]) -> Option<T> {
         let text = self.text()?;

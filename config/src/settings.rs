@@ -3,6 +3,7 @@
 
 mod controlplane;
 mod dataplane;
+mod people;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -35,6 +36,10 @@ pub struct DataplaneSettings {
     /// `snapshot_staleness_ms_max`: without a confirmation for this long all is refused;
     /// 86,400,000 by default.
     pub snapshot_staleness_ms_max: u64,
+    /// `revocation_silence_ms_max`: without a word of the control plane about what was revoked for
+    /// this long, exchanges under a grant are cut and no request is held; 1,000 to 600,000, 10,000
+    /// by default.
+    pub revocation_silence_ms_max: u64,
     /// `tls`: what callers meet; without it they connect in clear text.
     pub tls: Option<DataplaneTls>,
     /// `upstream_ca_file`: PEM, the authorities of model servers whose connection names none; the
@@ -131,6 +136,9 @@ pub struct DataplaneLimits {
     /// `upstream_probe_ms`: an endpoint that is left alone, or was not heard from for so long, is
     /// probed; 0 for never; 10,000 by default.
     pub upstream_probe_ms: u64,
+    /// `holds_per_core_max`: requests that wait for people, a core; 10,000 by default; 0 lets none
+    /// wait.
+    pub holds_per_core_max: usize,
     /// `drain_ms_max`: after SIGTERM, until streams are cut; 600,000 by default.
     pub drain_ms_max: u64,
 }
@@ -167,6 +175,59 @@ pub struct ControlplaneSettings {
     /// machine, over https; `refuse` by default. Link-local addresses and those of metadata
     /// services are refused in any case.
     pub issuer_private_addresses: bool,
+    /// `webhook_private_addresses`: the same for the addresses that webhooks are posted to.
+    pub webhook_private_addresses: bool,
+    /// `approval_url`: the address under which people reach the API, `https://…`, as messages
+    /// about approvals have it: `<approval_url>/approvals/<id>`. The API's own by default.
+    pub approval_url: Option<String>,
+    /// `smtp`: the mail server; documents of kind `mail` need it.
+    pub smtp: Option<SmtpSettings>,
+    /// `sign_in`: how people sign in on the page where they answer; with a token of theirs alone
+    /// without it.
+    pub sign_in: Option<SignInSettings>,
+}
+
+/// `sign_in` of the control plane: a public client of an issuer in force (authorization code with
+/// PKCE), whose redirect address is `<approval_url>/sign-in/callback`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SignInSettings {
+    /// `issuer`: name of the issuer document.
+    pub issuer: String,
+    /// `client_id`: the client, which is also the audience of its ID tokens. Nothing else may have
+    /// it: its ID tokens are good on the page.
+    pub client_id: String,
+    /// `scopes`: what it asks for; `[openid]` by default. Providers that tell groups only when they
+    /// are asked want one more.
+    pub scopes: Vec<String>,
+}
+
+/// `smtp` of the control plane.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SmtpSettings {
+    /// `url`: `smtps://` or `smtp://`.
+    pub tls: SmtpTls,
+    /// `url`: the server's name, or its address without brackets.
+    pub host: String,
+    /// `url`: the port; 465 for `smtps://` and 587 for `smtp://` by default.
+    pub port: u16,
+    /// `from`: the sender's address.
+    pub from: String,
+    /// `username`: goes together with `password_file`.
+    pub username: Option<String>,
+    /// `password_file`: a file that its owner alone may read; the password is its first line.
+    pub password_file: Option<PathBuf>,
+    /// `ca_file`: PEM, the authorities that may vouch for the server; the system's without it.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// How a mail server is reached. There is no way to leave TLS out, but for `smtp://` to this
+/// machine in a development state.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum SmtpTls {
+    /// `smtps://`: TLS before the first word.
+    FromTheStart,
+    /// `smtp://`: begins in clear text, and goes no further without TLS (STARTTLS).
+    StartTls,
 }
 
 /// Certificate chain and private key, PEM.

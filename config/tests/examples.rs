@@ -1,8 +1,16 @@
 //! Every file of `examples/` is read, and says what its comments promise. The proxies' files are
 //! also run, by the journeys.
 
+use penstock_config::approval_rules::{
+    Approver, PersonKey, auto_approved, may_answer, may_break_glass, satisfied, ticket_matches,
+};
+use penstock_config::catalogue::{Classified, Operation, Risk};
 use penstock_config::certificates::authorities;
-use penstock_config::documents::{Document, Placed, Source, check_references, parse, to_yaml};
+use penstock_config::decision::{Decision, DenyCause, Policy};
+use penstock_config::documents::{
+    Document, Placed, Rule, Source, check_references, parse, to_yaml,
+};
+use penstock_config::identity::Identity;
 use penstock_config::settings::{
     ClientCertificates, ControlplaneSettings, DataplaneLimits, DataplaneSettings,
 };
@@ -69,13 +77,151 @@ fn the_connection_with_a_private_authority_pins_one_and_shows_a_certificate() {
 }
 
 #[test]
+fn the_notifications_reach_a_mailbox_and_a_bridge_that_answers() {
+    let set = documents("notifications.yaml");
+    let answers = set.iter().any(|document| match document {
+        Document::Webhook(webhook) => webhook.answers_as.is_some(),
+        Document::Issuer(_)
+        | Document::Connection(_)
+        | Document::Rule(_)
+        | Document::Role(_)
+        | Document::Person(_)
+        | Document::Mail(_)
+        | Document::Workload(_) => false,
+    });
+    assert!(answers);
+    assert!(kinds(&set).contains(&("mail", "reviewers")));
+    let settings = ControlplaneSettings::parse(&source("controlplane.yaml")).expect("settings");
+    assert_eq!(settings.smtp.map(|smtp| smtp.port), Some(465));
+}
+
+#[test]
+fn each_ci_policy_has_one_workload_whose_jobs_are_known_by_ids() {
+    for (name, id) in [("ci-github.yaml", "repository_id"), ("ci-gitlab.yaml", "project_id")] {
+        let set = documents(name);
+        let workloads = set.iter().filter_map(|document| match document {
+            Document::Workload(workload) => Some(workload),
+            Document::Issuer(_)
+            | Document::Connection(_)
+            | Document::Rule(_)
+            | Document::Role(_)
+            | Document::Person(_)
+            | Document::Webhook(_)
+            | Document::Mail(_) => None,
+        });
+        let workloads: Vec<_> = workloads.collect();
+        let [workload] = workloads.as_slice() else { panic!("{name}") };
+        assert_eq!(workload.audience, "penstock-exchange");
+        let claims = workload.subjects.iter().map(|subject| subject.claims.clone());
+        assert!(claims.into_iter().all(|claims| claims.is_some_and(|one| one.contains_key(id))));
+    }
+}
+
+/// Friday, 2026-11-27 12:00:00 UTC, and half a day later.
+const NOON_MS: u64 = 1_795_780_800_000;
+const NIGHT_MS: u64 = NOON_MS + 43_200_000;
+/// Tuesday, 2026-12-01 09:30:00 UTC: 10:30 in Berlin.
+const TUESDAY_MS: u64 = 1_796_117_400_000;
+
+/// The rules of the approvals' example, compiled.
+fn approvals() -> (Policy, Vec<Rule>) {
+    let (mut issuers, mut connections, mut rules) = (Vec::new(), Vec::new(), Vec::new());
+    for document in documents("approvals.yaml") {
+        match document {
+            Document::Issuer(issuer) => issuers.push(issuer),
+            Document::Connection(connection) => connections.push(connection),
+            Document::Rule(rule) => rules.push(rule),
+            Document::Role(_)
+            | Document::Person(_)
+            | Document::Webhook(_)
+            | Document::Mail(_)
+            | Document::Workload(_) => {}
+        }
+    }
+    (Policy::compile(&issuers, &connections, &rules).expect("a policy"), rules)
+}
+
+fn member(group: &str) -> Identity {
+    let groups = vec![group.to_owned()];
+    Identity { issuer: "company".to_owned(), subject: "x".to_owned(), groups, ..Default::default() }
+}
+
+/// The pipeline that pushes weights, with one more claim.
+fn pipeline(claims: &[(&str, &str)]) -> Identity {
+    let own = [("repository_id", "4711"), ("ref", "refs/heads/main")];
+    let claims = own.iter().chain(claims).map(|(name, text)| ((*name).into(), (*text).into()));
+    Identity {
+        issuer: "ci".to_owned(),
+        user: "repo:acme/search:ref:refs/heads/main".to_owned(),
+        claims: claims.collect(),
+        ..Default::default()
+    }
+}
+
+fn decided(policy: &Policy, who: &Identity, operation: &str, now_ms: u64) -> Decision {
+    let connection = policy.connection("vllm").expect("a connection");
+    let operation = Operation::named(operation).expect("an operation");
+    let request = Classified::new(&[operation], Risk::None, Some("m"));
+    policy.decide(who, &policy.subject_rules(who), connection, &request, now_ms)
+}
+
+fn held_by(decision: &Decision) -> Vec<&str> {
+    match decision {
+        Decision::Approve { rules, .. } => rules.iter().map(AsRef::as_ref).collect(),
+        Decision::Allow { .. } | Decision::Deny { .. } => Vec::new(),
+    }
+}
+
+#[test]
+fn in_the_approvals_example_an_adapter_waits_for_a_second_person_and_rests_at_night() {
+    let (policy, rules) = approvals();
+    let at = |group, now_ms| decided(&policy, &member(group), "adapter.load", now_ms);
+    assert_eq!(held_by(&at("contractors", NOON_MS)), ["adapters-need-a-second-person"]);
+    let night =
+        Decision::Deny { rule: Some("adapters-rest-at-night".into()), cause: DenyCause::Rule };
+    assert_eq!(at("contractors", NIGHT_MS), night);
+    assert_eq!(held_by(&at("on-call", NIGHT_MS)), ["adapters-need-a-second-person"]);
+    let approval = rules[0].approval.as_ref().expect("an approval");
+    assert!(may_break_glass(approval, &member("on-call")));
+    assert!(!may_break_glass(approval, &member("contractors")));
+    assert!(may_answer(approval, &member("ml-leads")) && !may_answer(approval, &member("on-call")));
+    assert!(ticket_matches(approval, Some("OPS-12")) && !ticket_matches(approval, Some("x")));
+}
+
+#[test]
+fn in_the_approvals_example_pushed_weights_wait_for_one_of_each_group() {
+    let (policy, rules) = approvals();
+    let pushed = decided(&policy, &pipeline(&[]), "weights.import", NOON_MS);
+    assert_eq!(held_by(&pushed), ["pushed-weights-are-held"]);
+    let other = Identity { claims: Default::default(), ..pipeline(&[]) };
+    assert_eq!(held_by(&decided(&policy, &other, "weights.import", NOON_MS)), [""; 0]);
+    let approval = rules[2].approval.as_ref().expect("an approval");
+    let (lead, guard) = (member("ml-leads"), member("security"));
+    let [requester, ann, bob] = ["ci", "ann", "bob"].map(|name| PersonKey::Person(name.into()));
+    let (lead, same) =
+        (Approver { identity: &lead, person: &ann }, Approver { identity: &guard, person: &ann });
+    assert!(!satisfied(approval, &requester, &[lead, same]), "one person in both groups");
+    assert!(satisfied(approval, &requester, &[lead, Approver { person: &bob, ..same }]));
+    let protected = pipeline(&[("environment", "production"), ("ref_protected", "true")]);
+    assert!(auto_approved(approval, &protected, TUESDAY_MS));
+    assert!(!auto_approved(approval, &protected, NOON_MS));
+    assert!(!auto_approved(approval, &pipeline(&[]), TUESDAY_MS));
+}
+
+#[test]
 fn the_generic_table_has_three_rows() {
     let set = documents("generic-table.yaml");
     let rows: usize = set
         .iter()
         .map(|document| match document {
             Document::Connection(connection) => connection.table.len(),
-            Document::Issuer(_) | Document::Rule(_) | Document::Role(_) => 0,
+            Document::Issuer(_)
+            | Document::Rule(_)
+            | Document::Role(_)
+            | Document::Person(_)
+            | Document::Webhook(_)
+            | Document::Mail(_)
+            | Document::Workload(_) => 0,
         })
         .sum();
     assert_eq!(rows, 3);
@@ -122,6 +268,10 @@ fn every_example_document_is_written_back_to_an_equal_one() {
         "vllm-team.yaml",
         "generic-table.yaml",
         "private-authority.yaml",
+        "notifications.yaml",
+        "ci-github.yaml",
+        "ci-gitlab.yaml",
+        "approvals.yaml",
     ] {
         let set = documents(name);
         let text: Vec<String> = set.iter().map(to_yaml).collect();
@@ -163,12 +313,17 @@ fn no_example_is_left_out_of_these_tests() {
         .collect();
     names.sort();
     let expected = [
+        "approvals.yaml",
+        "ci-github.yaml",
+        "ci-gitlab.yaml",
         "controlplane.yaml",
         "dataplane.yaml",
         "first-run.yaml",
         "generic-table.yaml",
         "haproxy.cfg",
         "nginx.conf",
+        "notifications.yaml",
+        "pipelines",
         "private-authority.yaml",
         "quickstart.yaml",
         "vllm-team.yaml",

@@ -199,11 +199,21 @@ fn router(model: String, defaults: Schedule, key: Option<Key>) -> Router {
         .route("/api/generate", post(ollama::generate))
         .route("/api/tags", get(ollama::tags))
         .route("/api/version", get(ollama::version))
+        // llama.cpp's: there are no adapters here, and nothing is scaled.
+        .route("/lora-adapters", get(no_adapters).post(adapters_set))
         .layer(from_fn_with_state(Arc::new(key), access::require_key))
         .route("/health", get(|| async { axum::Json(serde_json::json!({"status": "ok"})) }))
         .fallback(not_found)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(Arc::new(Served { model, defaults }))
+}
+
+async fn no_adapters() -> axum::Json<serde_json::Value> {
+    axum::Json(serde_json::json!([]))
+}
+
+async fn adapters_set() -> axum::Json<serde_json::Value> {
+    axum::Json(serde_json::json!({"success": true}))
 }
 
 async fn not_found() -> Response {

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::bits::Bits;
+use super::hours::RuleHours;
 use super::models::ModelRules;
 use super::subjects::Subjects;
 use super::{ConnectionIndex, ConnectionRules, OperationRules, Policy};
+use crate::approval_rules;
 use crate::catalogue::Operation;
 use crate::documents::{Connection, Effect, Issuer, Rule, Subject};
 use crate::glob::{self, is_exact};
@@ -29,12 +31,12 @@ pub(super) fn compile(
             return Err(format!("rule {}: the name stands twice", rule.name));
         }
     }
-    let mut allow = Bits::new(rules.len());
-    for (index, rule) in rules.iter().enumerate() {
-        if rule.effect == Effect::Allow {
-            allow.insert(index);
-        }
-    }
+    let those = |which: fn(&Rule) -> bool| {
+        let mut bits = Bits::new(rules.len());
+        let indexes = rules.iter().enumerate().filter(|(_, rule)| which(rule));
+        indexes.for_each(|(index, _)| bits.insert(index));
+        bits
+    };
     let (connections, connection_names) = connection_rules(connections, rules)?;
     Ok(Policy {
         serial: SERIAL.fetch_add(1, Ordering::Relaxed),
@@ -42,7 +44,10 @@ pub(super) fn compile(
         subjects: Subjects::new(rules),
         connections,
         connection_names,
-        allow,
+        giving: those(|rule| rule.effect != Effect::Deny),
+        has_approve: rules.iter().any(|rule| rule.effect == Effect::Approve),
+        end_with_token: those(|rule| rule.end_with_token),
+        hours: RuleHours::new(rules)?,
         operations: Operation::all().map(|operation| operation_rules(operation, rules)).collect(),
         models: ModelRules::new(rules.iter().map(|rule| rule.models.as_slice())),
     })
@@ -73,13 +78,23 @@ fn connection_rules(
 
 fn operation_rules(operation: Operation, rules: &[Rule]) -> OperationRules {
     let empty = || Bits::new(rules.len());
-    let mut compiled = OperationRules { deny: empty(), allow_named: empty(), allow_glob: empty() };
+    let mut compiled = OperationRules {
+        deny: empty(),
+        approve: empty(),
+        allow_named: empty(),
+        allow_glob: empty(),
+    };
     for (index, rule) in rules.iter().enumerate() {
         let matching = |pattern: &&String| glob::matches(pattern, operation.name());
         match rule.effect {
             Effect::Deny => {
                 if rule.operations.is_empty() || rule.operations.iter().any(|p| matching(&p)) {
                     compiled.deny.insert(index);
+                }
+            }
+            Effect::Approve => {
+                if rule.operations.iter().any(|p| matching(&p)) {
+                    compiled.approve.insert(index);
                 }
             }
             Effect::Allow => {
@@ -97,13 +112,22 @@ fn operation_rules(operation: Operation, rules: &[Rule]) -> OperationRules {
 }
 
 fn check(issuers: &[Issuer], connections: &HashSet<&str>, rule: &Rule) -> Result<(), String> {
-    if rule.effect == Effect::Allow {
-        if rule.subjects.is_empty() {
-            return Err("an allow rule needs subjects".to_owned());
-        }
-        if rule.operations.is_empty() {
-            return Err("an allow rule needs operations".to_owned());
-        }
+    let is_deny = rule.effect == Effect::Deny;
+    if !is_deny && rule.subjects.is_empty() {
+        return Err("an allow or approve rule needs subjects".to_owned());
+    }
+    if !is_deny && rule.operations.is_empty() {
+        return Err("an allow or approve rule needs operations".to_owned());
+    }
+    if is_deny && rule.end_with_token {
+        return Err("nothing runs under a deny rule".to_owned());
+    }
+    if (rule.effect == Effect::Approve) != rule.approval.is_some() {
+        return Err("an approve rule, and no other one, has an approval".to_owned());
+    }
+    if let Some(approval) = &rule.approval {
+        approval_rules::check(approval)?;
+        approval.subjects().try_for_each(|entry| check_subject(issuers, entry))?;
     }
     if rule.connections.is_empty() || rule.models.is_empty() {
         return Err("connections and models must not be empty".to_owned());

@@ -22,7 +22,7 @@ fn allows(patterns: Option<&[String]>, text: &str) -> bool {
 }
 
 /// As in allow rules: all models match, and a request that names none fits only `*`.
-fn models(patterns: Option<&[String]>, request: &Classified) -> bool {
+pub(super) fn models(patterns: Option<&[String]>, request: &Classified) -> bool {
     let Some(patterns) = patterns else { return true };
     if patterns.iter().any(|pattern| pattern == "*") {
         return true;

@@ -10,7 +10,11 @@ use crate::documents::{
 };
 use crate::identity::{Access, Identity, Intent};
 
+mod approve;
 mod oracle;
+
+/// 2026-11-27 12:00:00 UTC, a Friday.
+const NOW_MS: u64 = 1_795_780_800_000;
 
 fn strings(texts: &[&str]) -> Vec<String> {
     texts.iter().map(|text| (*text).to_owned()).collect()
@@ -27,6 +31,7 @@ fn issuer(name: &str) -> Issuer {
         leeway_ms: 30_000,
         lifetime_ms_max: 86_400_000,
         token_types: strings(&["JWT"]),
+        client_id: None,
     }
 }
 
@@ -69,6 +74,9 @@ fn rule(name: &str, effect: Effect, operations: &[&str]) -> Rule {
         connections: strings(&["*"]),
         operations: strings(operations),
         models: strings(&["*"]),
+        when: Vec::new(),
+        end_with_token: false,
+        approval: None,
     }
 }
 
@@ -104,7 +112,7 @@ fn request(operations: &[&str], model: Option<&str>) -> Classified {
 fn decide_on(name: &str, rules: &[Rule], identity: &Identity, request: &Classified) -> Decision {
     let policy = compile(rules);
     let connection = policy.connection(name).unwrap();
-    policy.decide(identity, &policy.subject_rules(identity), connection, request)
+    policy.decide(identity, &policy.subject_rules(identity), connection, request, NOW_MS)
 }
 
 fn decide(rules: &[Rule], identity: &Identity, request: &Classified) -> Decision {
@@ -112,7 +120,7 @@ fn decide(rules: &[Rule], identity: &Identity, request: &Classified) -> Decision
 }
 
 fn allowed_by(rule: &str) -> Decision {
-    Decision::Allow { rule: Arc::from(rule) }
+    Decision::Allow { rule: Arc::from(rule), end_with_token: false }
 }
 
 fn denied_by(rule: &str) -> Decision {
@@ -486,7 +494,7 @@ fn of_thousands_of_rules_the_one_that_matches_decides() {
     for index in [0, 63, 64, 4_095, 4_096, 8_191, 8_192, 8_999] {
         let who = Identity { groups: vec![format!("team-{index}")], ..engineer() };
         let subject = policy.subject_rules(&who);
-        let decision = policy.decide(&who, &subject, connection, &chat);
+        let decision = policy.decide(&who, &subject, connection, &chat, NOW_MS);
         assert_eq!(decision, allowed_by(&format!("rule-{index}")));
     }
     rules.push(deny("last", &["infer.chat"]));
@@ -501,13 +509,13 @@ fn facts_about_another_policy_reach_nothing() {
     let (old, new) = (compile(&rules), compile(&rules));
     let stale = old.subject_rules(&engineer());
     let connection = new.connection("llama").unwrap();
-    assert_eq!(new.decide(&engineer(), &stale, connection, &list), no_rule(0));
+    assert_eq!(new.decide(&engineer(), &stale, connection, &list, 0), no_rule(0));
     assert!(!new.visible(&stale, connection));
     let fresh = new.subject_rules(&engineer());
     let beyond = super::ConnectionIndex(7);
-    assert_eq!(new.decide(&engineer(), &fresh, beyond, &list), no_rule(0));
+    assert_eq!(new.decide(&engineer(), &fresh, beyond, &list, 0), no_rule(0));
     let nothing = Classified { operations: Vec::new(), ..list };
-    assert_eq!(new.decide(&engineer(), &fresh, connection, &nothing), no_rule(0));
+    assert_eq!(new.decide(&engineer(), &fresh, connection, &nothing, 0), no_rule(0));
 }
 
 #[test]

@@ -187,7 +187,7 @@ fn endpoint(value: Reader<'_>) -> Option<(bool, Endpoint)> {
 
 /// Addresses of 169.254.0.0/16 (RFC 3927) and fe80::/10 (RFC 4291 section 2.5.6), however they are
 /// written. A name that resolves to one is not seen here.
-fn is_link_local(host: &str) -> bool {
+pub(super) fn is_link_local(host: &str) -> bool {
     if let Ok(address) = host.parse::<Ipv6Addr>() {
         let mapped = address.to_ipv4_mapped().is_some_and(|address| address.is_link_local());
         return mapped || address.is_unicast_link_local();

@@ -6,7 +6,11 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::{Connection, Document, Issuer, OperatorRow, Role, Rule, Subject, UpstreamTls};
+use super::{
+    Approval, AutoApprove, Connection, Document, Hours, Issuer, Mail, NotificationEvent,
+    OperatorRow, Person, Role, Rule, Subject, UpstreamTls, Webhook, Workload,
+};
+use crate::hours::clock_text;
 use crate::yaml::is_plain_text;
 
 pub(super) fn document(document: &Document) -> String {
@@ -18,6 +22,10 @@ pub(super) fn document(document: &Document) -> String {
         Document::Connection(connection) => lines.connection(connection),
         Document::Rule(rule) => lines.rule(rule),
         Document::Role(role) => lines.role(role),
+        Document::Person(person) => lines.person(person),
+        Document::Webhook(webhook) => lines.webhook(webhook),
+        Document::Mail(mail) => lines.mail(mail),
+        Document::Workload(workload) => lines.workload(workload),
     }
     lines.text
 }
@@ -57,6 +65,9 @@ impl Lines {
         self.key("leeway_ms", issuer.leeway_ms.to_string());
         self.key("lifetime_ms_max", issuer.lifetime_ms_max.to_string());
         self.key("token_types", texts(&issuer.token_types));
+        if let Some(client_id) = &issuer.client_id {
+            self.key("client_id", text(client_id));
+        }
     }
 
     fn connection(&mut self, connection: &Connection) {
@@ -117,12 +128,120 @@ impl Lines {
             self.key("operations", texts(&rule.operations));
         }
         self.key("models", texts(&rule.models));
+        if !rule.when.is_empty() {
+            self.block("when", rule.when.iter().map(hours));
+        }
+        if rule.end_with_token {
+            self.key("end_with_token", "true".to_owned());
+        }
+        if let Some(approval) = &rule.approval {
+            self.approval(approval);
+        }
+    }
+
+    fn approval(&mut self, approval: &Approval) {
+        self.line("approval:");
+        if !approval.reviewers.is_empty() {
+            self.key("  reviewers", list(&approval.reviewers, subject));
+        }
+        self.key("  quorum", approval.quorum.to_string());
+        if !approval.one_from_each.is_empty() {
+            self.key("  one_from_each", list(&approval.one_from_each, subject));
+        }
+        self.key("  reason", word(&approval.reason));
+        if let Some(ticket) = &approval.ticket {
+            self.key("  ticket", text(ticket));
+        }
+        self.key("  hold_ms_max", approval.hold_ms_max.to_string());
+        self.key("  answer_ms_max", approval.answer_ms_max.to_string());
+        self.key("  stream", word(&approval.stream));
+        let members = [
+            ("minutes_max", approval.grant.minutes_max.to_string()),
+            ("uses_max", approval.grant.uses_max.to_string()),
+        ];
+        self.key("  grant", flow(members.map(Some)));
+        if !approval.show.is_empty() {
+            self.key("  show", texts(&approval.show));
+        }
+        if !approval.auto_approve.is_empty() {
+            self.key("  auto_approve", list(&approval.auto_approve, auto_approve));
+        }
+        if let Some(break_glass) = &approval.break_glass {
+            let members = [
+                ("subjects", list(&break_glass.subjects, subject)),
+                ("minutes_max", break_glass.minutes_max.to_string()),
+                ("justify_ms_max", break_glass.justify_ms_max.to_string()),
+            ];
+            self.key("  break_glass", flow(members.map(Some)));
+        }
     }
 
     fn role(&mut self, role: &Role) {
         self.key("role", word(&role.role));
         self.block("subjects", role.subjects.iter().map(subject));
     }
+
+    fn person(&mut self, person: &Person) {
+        let identity = |issuer, subject| {
+            flow([Some(("issuer", text(issuer))), Some(("subject", text(subject)))])
+        };
+        let identities = person.identities.iter();
+        self.block("identities", identities.map(|one| identity(&one.issuer, &one.subject)));
+    }
+
+    fn webhook(&mut self, webhook: &Webhook) {
+        self.key("url", text(&webhook.url));
+        self.key("secret", text(&webhook.secret));
+        self.events(&webhook.events);
+        if let Some(service) = &webhook.answers_as {
+            let groups = (!service.groups.is_empty()).then(|| ("groups", texts(&service.groups)));
+            let members = [
+                Some(("issuer", text(&service.issuer))),
+                Some(("subject", text(&service.subject))),
+                groups,
+            ];
+            self.key("answers_as", flow(members));
+        }
+    }
+
+    fn mail(&mut self, mail: &Mail) {
+        self.key("to", texts(&mail.to));
+        self.events(&mail.events);
+    }
+
+    fn events(&mut self, events: &[NotificationEvent]) {
+        if !events.is_empty() {
+            self.key("events", list(events, word));
+        }
+    }
+
+    fn workload(&mut self, workload: &Workload) {
+        self.block("subjects", workload.subjects.iter().map(subject));
+        self.key("audience", text(&workload.audience));
+        if !workload.groups.is_empty() {
+            self.key("groups", texts(&workload.groups));
+        }
+        self.key("connections", texts(&workload.connections));
+        self.key("operations", texts(&workload.operations));
+        self.key("models", texts(&workload.models));
+        self.key("minutes_max", workload.minutes_max.to_string());
+    }
+}
+
+fn hours(hours: &Hours) -> String {
+    flow([
+        (!hours.days.is_empty()).then(|| ("days", list(&hours.days, word))),
+        Some(("from", quoted(&clock_text(hours.from)))),
+        Some(("to", quoted(&clock_text(hours.to)))),
+        Some(("zone", text(&hours.zone))),
+    ])
+}
+
+fn auto_approve(entry: &AutoApprove) -> String {
+    flow([
+        (!entry.subjects.is_empty()).then(|| ("subjects", list(&entry.subjects, subject))),
+        (!entry.when.is_empty()).then(|| ("when", list(&entry.when, hours))),
+    ])
 }
 
 fn subject(subject: &Subject) -> String {
@@ -159,8 +278,12 @@ fn flow<const N: usize>(members: [Option<(&str, String)>; N]) -> String {
     format!("{{{}}}", members.join(", "))
 }
 
-fn texts(list: &[String]) -> String {
-    let items: Vec<String> = list.iter().map(|item| text(item)).collect();
+fn texts(texts: &[String]) -> String {
+    list(texts, |item| text(item))
+}
+
+fn list<T>(items: &[T], item: impl Fn(&T) -> String) -> String {
+    let items: Vec<String> = items.iter().map(item).collect();
     format!("[{}]", items.join(", "))
 }
 

@@ -15,11 +15,22 @@ pub(super) const KEYS: Keys = Keys::known(&[
     "leeway_ms",
     "lifetime_ms_max",
     "token_types",
+    "client_id",
 ]);
+
+/// The issuer of tokens that the control plane gives to workloads, as rules name it while a
+/// workload document is in force. No issuer document has this name.
+pub const EXCHANGE_ISSUER: &str = "penstock";
+
+/// The audience of these tokens.
+pub const EXCHANGED_AUDIENCE: &str = "penstock";
 
 const LEEWAY_MS_MAX: u64 = 60_000;
 const LEEWAY_MS: u64 = 30_000;
 const LIFETIME_MS_MAX: u64 = 86_400_000;
+
+/// Longest id of a client, in bytes.
+const CLIENT_ID_BYTES_MAX: usize = 255;
 
 /// Largest whole number that every reader of JSON takes exactly.
 const INTEGER_MAX: u64 = (1 << 53) - 1;
@@ -36,6 +47,7 @@ pub(super) fn read(name: Option<String>, fields: Fields<'_>) -> Option<Issuer> {
     let token_types = fields.or("token_types", default_token_types(), |value| {
         value.list(1, |item| item.text_or_empty().map(str::to_owned))
     });
+    let client_id = fields.optional("client_id", client_id);
     Some(Issuer {
         name: name?,
         issuer: issuer?,
@@ -46,15 +58,42 @@ pub(super) fn read(name: Option<String>, fields: Fields<'_>) -> Option<Issuer> {
         leeway_ms: leeway_ms?,
         lifetime_ms_max: lifetime_ms_max?,
         token_types: token_types?,
+        client_id: client_id?,
     })
+}
+
+/// The document by which nodes trust the tokens that the control plane with this URL gives to
+/// workloads: access tokens (RFC 9068) for the gateway, of an hour at most, by a clock of ours.
+pub fn exchange_issuer(url: &str) -> Issuer {
+    Issuer {
+        name: EXCHANGE_ISSUER.to_owned(),
+        issuer: url.to_owned(),
+        jwks_uri: None,
+        audiences: vec![EXCHANGED_AUDIENCE.to_owned()],
+        user_claim: "sub".to_owned(),
+        groups_claim: "groups".to_owned(),
+        leeway_ms: 5_000,
+        lifetime_ms_max: 3_600_000,
+        token_types: vec!["at+jwt".to_owned()],
+        client_id: None,
+    }
 }
 
 fn default_token_types() -> Vec<String> {
     ["JWT", "at+jwt", ""].map(str::to_owned).to_vec()
 }
 
+/// A client's id: visible ASCII (RFC 6749 appendix A.1), since it becomes part of an address.
+fn client_id(value: Reader<'_>) -> Option<String> {
+    let text = value.text()?;
+    if text.len() > CLIENT_ID_BYTES_MAX || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return value.problem("not a client's id", "visible ASCII characters, 255 at most");
+    }
+    value.string()
+}
+
 /// What tokens for the control plane are for.
-const API_AUDIENCE: &str = "penstock-api";
+pub(super) const API_AUDIENCE: &str = "penstock-api";
 
 /// A token that models may be called with must never govern as well.
 fn audience(value: Reader<'_>) -> Option<String> {

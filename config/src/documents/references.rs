@@ -3,7 +3,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Connection, Document, Effect, Issuer, Placed, Protocol, Rule, Source, Subject};
+use super::{
+    Approval, Connection, Document, EXCHANGE_ISSUER, Effect, ExactIdentity, Issuer, Person, Placed,
+    Protocol, Rule, Source, Subject, Webhook, Workload,
+};
 use crate::catalogue::{Operation, Risk, Table};
 use crate::diagnostics::{Diagnostic, Position, Problems, diagnostic, hint_among, quoted};
 use crate::glob::Glob;
@@ -11,6 +14,9 @@ use crate::yaml::{self, Node, Value};
 
 /// Source of documents that were not just written.
 const IN_FORCE: &str = "<in force>";
+
+/// How long nginx and its like wait for an answer unless told otherwise, in milliseconds.
+const PROXY_READ_MS: u64 = 60_000;
 
 /// Problems listed for one set.
 const FOUND_MAX: usize = 1000;
@@ -34,6 +40,10 @@ struct Finding<'d> {
 struct Names<'d> {
     issuers: Vec<&'d Issuer>,
     connections: Vec<&'d str>,
+    /// A workload document makes the control plane an issuer.
+    has_workload: bool,
+    /// The first person document that names each identity.
+    persons: HashMap<&'d ExactIdentity, &'d str>,
 }
 
 #[derive(Default)]
@@ -56,8 +66,19 @@ pub(super) fn check(
             Document::Connection(connection) => findings.check_connection(document, connection),
             Document::Rule(rule) => findings.check_rule(document, rule, &names),
             Document::Role(role) => {
-                findings.check_subjects(document, "subjects", &role.subjects, &names);
+                findings.check_subjects(document, &[Step::Key("subjects")], &role.subjects, &names);
             }
+            Document::Person(person) => findings.check_person(document, person, &names),
+            Document::Webhook(webhook) => {
+                let service = webhook.answers_as.as_ref();
+                if let Some(issuer) = service.map(|service| &service.issuer) {
+                    let path = vec![Step::Key("answers_as"), Step::Key("issuer")];
+                    findings.check_issuer_name(document, path, issuer, &names);
+                }
+                findings.check_webhook_secret(document, webhook, set);
+            }
+            Document::Mail(_) => {}
+            Document::Workload(workload) => findings.check_workload(document, workload, &names),
         }
     }
     if findings.problems.is_empty() {
@@ -69,19 +90,32 @@ pub(super) fn check(
 
 impl<'d> Names<'d> {
     fn of(set: &'d [Document]) -> Self {
-        let mut names = Self { issuers: Vec::new(), connections: Vec::new() };
+        let (issuers, connections) = (Vec::new(), Vec::new());
+        let persons = HashMap::new();
+        let mut names = Self { issuers, connections, has_workload: false, persons };
         for document in set {
             match document {
                 Document::Issuer(issuer) => names.issuers.push(issuer),
                 Document::Connection(connection) => names.connections.push(&connection.name),
-                Document::Rule(_) | Document::Role(_) => {}
+                Document::Person(person) => {
+                    for identity in &person.identities {
+                        names.persons.entry(identity).or_insert(&person.name);
+                    }
+                }
+                Document::Workload(_) => names.has_workload = true,
+                Document::Rule(_)
+                | Document::Role(_)
+                | Document::Webhook(_)
+                | Document::Mail(_) => {}
             }
         }
         names
     }
 
     fn issuer_names(&self) -> impl Iterator<Item = &'d str> + Clone {
-        self.issuers.iter().map(|issuer| issuer.name.as_str()).collect::<Vec<_>>().into_iter()
+        let documents = self.issuers.iter().map(|issuer| issuer.name.as_str());
+        let names: Vec<_> = documents.chain(self.has_workload.then_some(EXCHANGE_ISSUER)).collect();
+        names.into_iter()
     }
 }
 
@@ -112,8 +146,45 @@ impl<'d> Findings<'d> {
         }
     }
 
+    /// A signature tells who answers by its key alone: where two that answer share one, one message
+    /// would count as two people's.
+    fn check_webhook_secret(
+        &mut self,
+        document: &'d Document,
+        webhook: &Webhook,
+        set: &'d [Document],
+    ) {
+        let sharing = set.iter().find_map(|other| match other {
+            Document::Webhook(other)
+                if other.name != webhook.name
+                    && other.secret == webhook.secret
+                    && other.answers_as.is_some() =>
+            {
+                Some(other)
+            }
+            Document::Webhook(_)
+            | Document::Issuer(_)
+            | Document::Connection(_)
+            | Document::Rule(_)
+            | Document::Role(_)
+            | Document::Person(_)
+            | Document::Mail(_)
+            | Document::Workload(_) => None,
+        });
+        if let Some(sharing) = sharing.filter(|_| webhook.answers_as.is_some()) {
+            let message = format!("the same secret as webhook `{}`", sharing.name);
+            let hint = "both answer: give each a secret of its own".to_owned();
+            self.problem(document, vec![Step::Key("secret")], message, hint);
+        }
+    }
+
     /// Tokens name their issuer by its URL: two documents for one URL would be two identities.
     fn check_issuer(&mut self, document: &'d Document, issuer: &Issuer, names: &Names<'d>) {
+        if issuer.name == EXCHANGE_ISSUER {
+            let message = "the name of the control plane's own tokens, those of workloads";
+            let hint = "give the issuer another name".to_owned();
+            self.problem(document, vec![Step::Key("name")], message.into(), hint);
+        }
         let first = names.issuers.iter().find(|other| other.issuer == issuer.issuer);
         if let Some(first) = first.filter(|first| first.name != issuer.name) {
             let message = format!("the same URL as issuer `{}`", first.name);
@@ -143,9 +214,24 @@ impl<'d> Findings<'d> {
     }
 
     fn check_rule(&mut self, document: &'d Document, rule: &Rule, names: &Names<'d>) {
-        self.check_subjects(document, "subjects", &rule.subjects, names);
-        self.check_subjects(document, "except", &rule.except, names);
-        for (index, name) in rule.connections.iter().enumerate() {
+        self.check_subjects(document, &[Step::Key("subjects")], &rule.subjects, names);
+        self.check_subjects(document, &[Step::Key("except")], &rule.except, names);
+        self.check_connections(document, &rule.connections, names);
+        for (index, name) in rule.operations.iter().enumerate() {
+            self.check_operation(document, rule.effect, index, name);
+        }
+        if let Some(approval) = &rule.approval {
+            self.check_approval(document, approval, names);
+        }
+    }
+
+    fn check_connections(
+        &mut self,
+        document: &'d Document,
+        connections: &[String],
+        names: &Names<'d>,
+    ) {
+        for (index, name) in connections.iter().enumerate() {
             if Glob::new(name).is_exact() && !names.connections.contains(&name.as_str()) {
                 let path = vec![Step::Key("connections"), Step::Item(index)];
                 let known = names.connections.iter().copied();
@@ -153,8 +239,80 @@ impl<'d> Findings<'d> {
                 self.problem(document, path, format!("unknown connection {}", quoted(name)), hint);
             }
         }
-        for (index, name) in rule.operations.iter().enumerate() {
-            self.check_operation(document, rule.effect, index, name);
+    }
+
+    fn check_approval(&mut self, document: &'d Document, approval: &Approval, names: &Names<'d>) {
+        let at = Step::Key("approval");
+        self.check_subjects(document, &[at, Step::Key("reviewers")], &approval.reviewers, names);
+        let one_from_each = &approval.one_from_each;
+        self.check_subjects(document, &[at, Step::Key("one_from_each")], one_from_each, names);
+        for (index, entry) in approval.auto_approve.iter().enumerate() {
+            let path = [at, Step::Key("auto_approve"), Step::Item(index), Step::Key("subjects")];
+            self.check_subjects(document, &path, &entry.subjects, names);
+        }
+        if let Some(break_glass) = &approval.break_glass {
+            let path = [at, Step::Key("break_glass"), Step::Key("subjects")];
+            self.check_subjects(document, &path, &break_glass.subjects, names);
+        }
+        if approval.hold_ms_max > PROXY_READ_MS {
+            self.warning(
+                document,
+                vec![at, Step::Key("hold_ms_max")],
+                "requests are held for longer than the 60 s that common proxies wait for an answer",
+                "let every proxy in front wait longer, or write `hold_ms_max: 60000`: the approval \
+                 stays, and the same request, sent again, goes through",
+            );
+        }
+    }
+
+    /// Who is two persons could answer twice.
+    fn check_person(&mut self, document: &'d Document, person: &'d Person, names: &Names<'d>) {
+        for (index, identity) in person.identities.iter().enumerate() {
+            let path = vec![Step::Key("identities"), Step::Item(index)];
+            let first = names.persons.get(identity).filter(|first| **first != person.name);
+            if let Some(first) = first {
+                let message = format!("an identity of person `{first}` too");
+                let hint = "merge the two documents, or remove it from one".to_owned();
+                self.problem(document, path.clone(), message, hint);
+            }
+            let path = [path, vec![Step::Key("issuer")]].concat();
+            self.check_issuer_name(document, path, &identity.issuer, names);
+        }
+    }
+
+    /// What is exchanged comes from somebody else, and opens nothing by itself.
+    fn check_workload(&mut self, document: &'d Document, workload: &Workload, names: &Names<'d>) {
+        for (index, subject) in workload.subjects.iter().enumerate() {
+            let Some(name) = subject.issuer.as_deref() else { continue };
+            let path = vec![Step::Key("subjects"), Step::Item(index), Step::Key("issuer")];
+            let issuer = names.issuers.iter().find(|issuer| issuer.name == name);
+            let message = if name == EXCHANGE_ISSUER {
+                "tokens of the control plane itself are not exchanged again".to_owned()
+            } else if issuer.is_some_and(|issuer| issuer.audiences.contains(&workload.audience)) {
+                let audience = quoted(&workload.audience);
+                format!("its tokens for {audience} open the gateway without being exchanged")
+            } else {
+                continue;
+            };
+            let hint = "remove the audience from the issuer's `audiences`, or name another issuer";
+            self.problem(document, path, message, hint.to_owned());
+        }
+        self.check_subjects(document, &[Step::Key("subjects")], &workload.subjects, names);
+        self.check_connections(document, &workload.connections, names);
+    }
+
+    fn check_issuer_name(
+        &mut self,
+        document: &'d Document,
+        path: Vec<Step>,
+        issuer: &str,
+        names: &Names<'d>,
+    ) {
+        let known = names.issuer_names();
+        if !known.clone().any(|known| known == issuer) {
+            let message = format!("unknown issuer {}", quoted(issuer));
+            let hint = hint_among(issuer, "issuers", known);
+            self.problem(document, path, message, hint);
         }
     }
 
@@ -183,26 +341,24 @@ impl<'d> Findings<'d> {
     fn check_subjects(
         &mut self,
         document: &'d Document,
-        key: &'static str,
+        at: &[Step],
         subjects: &[Subject],
         names: &Names<'d>,
     ) {
         let known = names.issuer_names();
         for (index, subject) in subjects.iter().enumerate() {
-            let mut path = vec![Step::Key(key), Step::Item(index)];
+            let mut path = [at, &[Step::Item(index)]].concat();
             match &subject.issuer {
-                None if names.issuers.len() > 1 => {
+                None if known.clone().nth(1).is_some() => {
                     let message = "a subject without `issuer`, and there are several issuers";
                     let hint = format!("one of: {}", known.clone().collect::<Vec<_>>().join(", "));
                     self.problem(document, path, message.into(), hint);
                 }
-                Some(issuer) if !known.clone().any(|known| known == issuer) => {
+                Some(issuer) => {
                     path.push(Step::Key("issuer"));
-                    let message = format!("unknown issuer {}", quoted(issuer));
-                    let hint = hint_among(issuer, "issuers", known.clone());
-                    self.problem(document, path, message, hint);
+                    self.check_issuer_name(document, path, issuer, names);
                 }
-                None | Some(_) => {}
+                None => {}
             }
         }
     }

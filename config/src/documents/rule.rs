@@ -1,32 +1,34 @@
-//! `kind: rule` and `kind: role`, and the subjects of both.
+//! `kind: rule` and `kind: role`, and what other kinds share with them.
 
 use std::collections::BTreeMap;
 
-use super::{Effect, Role, RoleName, Rule, Subject};
+use super::approval::read::{approval, when};
+use super::{Approval, Effect, Role, RoleName, Rule, Subject};
 use crate::catalogue::Operation;
 use crate::diagnostics::{hint_among, quoted};
 use crate::glob::Glob;
 use crate::reader::{Fields, Keys, Reader};
 
-pub(super) const RULE_KEYS: Keys = Keys {
-    later: &["approval"],
-    ..Keys::known(&[
-        "kind",
-        "name",
-        "effect",
-        "subjects",
-        "except",
-        "connections",
-        "operations",
-        "models",
-    ])
-};
+pub(super) const RULE_KEYS: Keys = Keys::known(&[
+    "kind",
+    "name",
+    "effect",
+    "subjects",
+    "except",
+    "connections",
+    "operations",
+    "models",
+    "when",
+    "end_with_token",
+    "approval",
+]);
 
 pub(super) const ROLE_KEYS: Keys = Keys::known(&["kind", "name", "role", "subjects"]);
 
 const SUBJECT_KEYS: Keys = Keys::known(&["issuer", "users", "groups", "claims"]);
 
-const EFFECTS: &[(&str, Effect)] = &[("allow", Effect::Allow), ("deny", Effect::Deny)];
+const EFFECTS: &[(&str, Effect)] =
+    &[("allow", Effect::Allow), ("deny", Effect::Deny), ("approve", Effect::Approve)];
 
 const ROLES: &[(&str, RoleName)] = &[
     ("user", RoleName::User),
@@ -37,9 +39,10 @@ const ROLES: &[(&str, RoleName)] = &[
 ];
 
 pub(super) fn read_rule(name: Option<String>, fields: Fields<'_>) -> Option<Rule> {
-    let effect = fields.required("effect", |value| value.choice(EFFECTS, &["approve"]));
-    let (subjects, operations) = if effect == Some(Effect::Allow) {
-        let subjects = fields.required("subjects", |value| value.list(1, subject));
+    let effect = fields.required("effect", |value| value.choice(EFFECTS, &[]));
+    let gives = effect.is_some_and(|effect| effect != Effect::Deny);
+    let (subjects, operations) = if gives {
+        let subjects = fields.required("subjects", subjects);
         (subjects, fields.required("operations", |value| value.list(1, operation)))
     } else {
         let subjects = fields.or("subjects", Vec::new(), |value| value.list(0, subject));
@@ -49,6 +52,9 @@ pub(super) fn read_rule(name: Option<String>, fields: Fields<'_>) -> Option<Rule
     let everything = || vec!["*".to_owned()];
     let connections = fields.or("connections", everything(), |value| value.list(1, connection));
     let models = fields.or("models", everything(), |value| value.list(1, Reader::string));
+    let when = fields.or("when", Vec::new(), when);
+    let end_with_token = end_with_token(effect, fields);
+    let approval = approval_of(effect, fields);
     Some(Rule {
         name: name?,
         effect: effect?,
@@ -57,16 +63,51 @@ pub(super) fn read_rule(name: Option<String>, fields: Fields<'_>) -> Option<Rule
         connections: connections?,
         operations: operations?,
         models: models?,
+        when: when?,
+        end_with_token: end_with_token?,
+        approval: approval?,
     })
+}
+
+fn end_with_token(effect: Option<Effect>, fields: Fields<'_>) -> Option<bool> {
+    let ends = fields.or("end_with_token", false, Reader::boolean)?;
+    if ends && effect == Some(Effect::Deny) {
+        let hint = "it belongs to the rule that lets the request pass";
+        return fields.problem("end_with_token", "nothing runs under a deny rule", hint);
+    }
+    Some(ends)
+}
+
+/// `approval` stands exactly where the effect is to approve.
+fn approval_of(effect: Option<Effect>, fields: Fields<'_>) -> Option<Option<Approval>> {
+    match effect {
+        Some(Effect::Approve) => fields.required("approval", approval).map(Some),
+        Some(Effect::Allow | Effect::Deny) if fields.has("approval") => {
+            // What is wrong inside is said all the same.
+            fields.optional("approval", approval);
+            fields.problem(
+                "approval",
+                "`approval` in a rule of another effect",
+                "write `effect: approve`, or remove it",
+            )
+        }
+        // What the effect was meant to be is said already.
+        Some(Effect::Allow | Effect::Deny) | None => fields.optional("approval", approval),
+    }
+}
+
+/// A list of at least one entry.
+pub(super) fn subjects(value: Reader<'_>) -> Option<Vec<Subject>> {
+    value.list(1, subject)
 }
 
 pub(super) fn read_role(name: Option<String>, fields: Fields<'_>) -> Option<Role> {
     let role = fields.required("role", |value| value.choice(ROLES, &[]));
-    let subjects = fields.required("subjects", |value| value.list(1, subject));
+    let subjects = fields.required("subjects", subjects);
     Some(Role { name: name?, role: role?, subjects: subjects? })
 }
 
-fn subject(value: Reader<'_>) -> Option<Subject> {
+pub(super) fn subject(value: Reader<'_>) -> Option<Subject> {
     let fields = value.mapping(&SUBJECT_KEYS)?;
     if fields.is_empty() {
         return value.problem(
@@ -94,7 +135,7 @@ fn claims(value: Reader<'_>) -> Option<BTreeMap<String, String>> {
 }
 
 /// A connection's name, with `*` for any characters.
-fn connection(value: Reader<'_>) -> Option<String> {
+pub(super) fn connection(value: Reader<'_>) -> Option<String> {
     let text = value.text()?;
     let fits =
         |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-*".contains(&byte);
@@ -105,7 +146,7 @@ fn connection(value: Reader<'_>) -> Option<String> {
 }
 
 /// An operation's name, with `*` for any characters.
-fn operation(value: Reader<'_>) -> Option<String> {
+pub(super) fn operation(value: Reader<'_>) -> Option<String> {
     let text = value.text()?;
     let fits =
         |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-*".contains(&byte);

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::approval::people;
 use super::{Document, Placed, Source, connection, issuer, rule};
 use crate::diagnostics::{Diagnostic, Problems};
 use crate::reader::{Fields, Reader};
@@ -14,6 +15,10 @@ enum Kind {
     Connection,
     Rule,
     Role,
+    Person,
+    Webhook,
+    Mail,
+    Workload,
 }
 
 const KINDS: &[(&str, Kind)] = &[
@@ -21,6 +26,10 @@ const KINDS: &[(&str, Kind)] = &[
     ("connection", Kind::Connection),
     ("rule", Kind::Rule),
     ("role", Kind::Role),
+    ("person", Kind::Person),
+    ("webhook", Kind::Webhook),
+    ("mail", Kind::Mail),
+    ("workload", Kind::Workload),
 ];
 
 const KINDS_LATER: &[&str] = &["mask", "guard"];
@@ -75,6 +84,22 @@ fn read_kind(kind: Kind, name: Option<String>, fields: Fields<'_>) -> Option<Doc
         Kind::Role => {
             fields.check_keys(&rule::ROLE_KEYS);
             rule::read_role(name, fields).map(Document::Role)
+        }
+        Kind::Person => {
+            fields.check_keys(&people::PERSON_KEYS);
+            people::read_person(name, fields).map(Document::Person)
+        }
+        Kind::Webhook => {
+            fields.check_keys(&people::WEBHOOK_KEYS);
+            people::read_webhook(name, fields).map(Document::Webhook)
+        }
+        Kind::Mail => {
+            fields.check_keys(&people::MAIL_KEYS);
+            people::read_mail(name, fields).map(Document::Mail)
+        }
+        Kind::Workload => {
+            fields.check_keys(&people::WORKLOAD_KEYS);
+            people::read_workload(name, fields).map(Document::Workload)
         }
     }
 }

@@ -1,8 +1,11 @@
 mod accepted;
+mod approvals;
+mod people;
 mod references;
 mod refused;
 mod round_trip;
 mod upstream_tls;
+mod workloads;
 
 use super::*;
 
@@ -61,6 +64,15 @@ name: engineers
 effect: allow
 subjects: [{groups: [engineers]}]
 operations: [list]
+";
+
+const APPROVE: &str = "kind: rule
+name: adapters
+effect: approve
+subjects: [{groups: [engineers]}]
+operations: [adapter.*]
+approval:
+  reviewers: [{groups: [ml-leads]}]
 ";
 
 const ROLE: &str = "kind: role

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use super::people::{approval_url, sign_in, smtp};
 use super::values::{DAY_MS, check_apart, listen, path};
 use super::{ControlplaneSettings, TlsFiles};
 use crate::address::Address;
@@ -21,6 +22,10 @@ const KEYS: Keys = Keys::known(&[
     "snapshot_lifetime_ms",
     "jwks_refresh_ms",
     "issuer_private_addresses",
+    "webhook_private_addresses",
+    "approval_url",
+    "smtp",
+    "sign_in",
 ]);
 
 const TLS_KEYS: Keys = Keys::known(&["certificate_file", "key_file"]);
@@ -44,9 +49,11 @@ pub(super) fn read(value: Reader<'_>) -> Option<ControlplaneSettings> {
     let lifetime = fields
         .or("snapshot_lifetime_ms", SNAPSHOT_LIFETIME_MS, |value| value.integer(1..=90 * DAY_MS));
     let refresh = fields.or("jwks_refresh_ms", JWKS_REFRESH_MS, |value| value.integer(1..=DAY_MS));
-    let private = fields.or("issuer_private_addresses", false, |value| {
-        value.choice(&[("refuse", false), ("allow", true)], &[])
-    });
+    let issuers_private = fields.or("issuer_private_addresses", false, private_addresses);
+    let webhooks_private = fields.or("webhook_private_addresses", false, private_addresses);
+    let approval_url = fields.optional("approval_url", approval_url);
+    let smtp = fields.optional("smtp", smtp);
+    let sign_in = fields.optional("sign_in", sign_in);
     check_reach(fields, api, nodes_listen);
     check_apart(fields, ("listen", api), ("nodes_listen", nodes_listen));
     check_keys_apart(fields, &[&snapshot_key_file, &next_file.clone().flatten()]);
@@ -62,8 +69,16 @@ pub(super) fn read(value: Reader<'_>) -> Option<ControlplaneSettings> {
         tls: tls?,
         snapshot_lifetime_ms: lifetime?,
         jwks_refresh_ms: refresh?,
-        issuer_private_addresses: private?,
+        issuer_private_addresses: issuers_private?,
+        webhook_private_addresses: webhooks_private?,
+        approval_url: approval_url?,
+        smtp: smtp?,
+        sign_in: sign_in?,
     })
+}
+
+fn private_addresses(value: Reader<'_>) -> Option<bool> {
+    value.choice(&[("refuse", false), ("allow", true)], &[])
 }
 
 /// Tokens never travel in the clear beyond this machine, and nodes need an address they can dial.

@@ -17,6 +17,7 @@ const KEYS: Keys = Keys::known(&[
     "cores",
     "hosts",
     "snapshot_staleness_ms_max",
+    "revocation_silence_ms_max",
     "tls",
     "upstream_ca_file",
     "limits",
@@ -46,6 +47,7 @@ impl DataplaneLimits {
         "upstream_queue_max",
         "upstream_queue_ms_max",
         "upstream_probe_ms",
+        "holds_per_core_max",
         "drain_ms_max",
     ];
 }
@@ -54,6 +56,9 @@ const LIMIT_KEYS: Keys = Keys::known(DataplaneLimits::KEYS);
 
 const OPERATIONS_LISTEN: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9440);
+
+/// Five times the longest wait for what was revoked.
+const REVOCATION_SILENCE_MS: u64 = 10_000;
 
 /// A head fits one buffer of the pool.
 const HEAD_BYTES_MAX: usize = 16_384;
@@ -69,6 +74,9 @@ pub(super) fn read(value: Reader<'_>) -> Option<DataplaneSettings> {
     let hosts = fields.or("hosts", Vec::new(), |value| value.list(0, host));
     let staleness =
         fields.or("snapshot_staleness_ms_max", DAY_MS, |value| value.integer(1..=30 * DAY_MS));
+    let silence = fields.or("revocation_silence_ms_max", REVOCATION_SILENCE_MS, |value| {
+        value.integer(1_000..=600_000)
+    });
     let tls = fields.optional("tls", tls::read);
     let upstream_ca_file = fields.optional("upstream_ca_file", path);
     let limits = fields.or("limits", DataplaneLimits::default(), limits);
@@ -82,6 +90,7 @@ pub(super) fn read(value: Reader<'_>) -> Option<DataplaneSettings> {
         cores: u16::try_from(cores?).ok()?,
         hosts: hosts?,
         snapshot_staleness_ms_max: staleness?,
+        revocation_silence_ms_max: silence?,
         tls: tls?,
         upstream_ca_file: upstream_ca_file?,
         limits: limits?,
@@ -121,6 +130,7 @@ impl Default for DataplaneLimits {
             upstream_queue_max: 1_024,
             upstream_queue_ms_max: 5_000,
             upstream_probe_ms: 10_000,
+            holds_per_core_max: 10_000,
             drain_ms_max: 600_000,
         }
     }
@@ -169,6 +179,7 @@ fn limits(value: Reader<'_>) -> Option<DataplaneLimits> {
         1 << 20,
         1 << 40,
     );
+    let holds = size(fields, "holds_per_core_max", default.holds_per_core_max, 0, 1 << 20);
     let times = times(fields, &default);
     let upstream = upstream(fields, times.as_ref().unwrap_or(&default));
     times?;
@@ -180,6 +191,7 @@ fn limits(value: Reader<'_>) -> Option<DataplaneLimits> {
         connections_per_address_max: per_address?,
         requests_per_connection_max: requests?,
         buffer_bytes_per_core_max: buffers?,
+        holds_per_core_max: holds?,
         ..upstream?
     })
 }

@@ -1,3 +1,4 @@
+mod people;
 mod tls;
 
 use super::*;
@@ -41,6 +42,7 @@ fn the_data_plane_has_the_documented_defaults() {
         cores: 0,
         hosts: Vec::new(),
         snapshot_staleness_ms_max: 86_400_000,
+        revocation_silence_ms_max: 10_000,
         tls: None,
         upstream_ca_file: None,
         limits: DataplaneLimits {
@@ -65,6 +67,7 @@ fn the_data_plane_has_the_documented_defaults() {
             upstream_queue_max: 1_024,
             upstream_queue_ms_max: 5_000,
             upstream_probe_ms: 10_000,
+            holds_per_core_max: 10_000,
             drain_ms_max: 600_000,
         },
     };
@@ -87,6 +90,10 @@ fn the_control_plane_has_the_documented_defaults() {
         snapshot_lifetime_ms: 604_800_000,
         jwks_refresh_ms: 300_000,
         issuer_private_addresses: false,
+        webhook_private_addresses: false,
+        approval_url: None,
+        smtp: None,
+        sign_in: None,
     };
     assert_eq!(settings, expected);
 }
@@ -97,6 +104,7 @@ fn every_key_of_the_data_plane_is_read() {
                 join_file: j\naccess_log: /var/log/a\ncores: 3\n\
                 hosts: [Gw.Example.com:8443, \"[::1]\"]\n\
                 snapshot_staleness_ms_max: 4\nupstream_ca_file: roots.pem\n\
+                revocation_silence_ms_max: 1021\n\
                 tls:\n  certificates:\n  - {chain_file: a.pem, key_file: a.key}\n  \
                 - {chain_file: b.pem, key_file: b.key}\n  \
                 client_certificates: required\n  client_ca_file: clients.pem\n\
@@ -108,7 +116,8 @@ fn every_key_of_the_data_plane_is_read() {
                 buffer_bytes_per_core_max: 2000013\n  upstream_idle_per_endpoint_max: 0\n  \
                 drain_ms_max: 1015\n  stream_comment_ms: 0\n  \
                 connections_per_address_max: 1016\n  upstream_requests_per_endpoint_max: 1017\n  \
-                upstream_queue_max: 0\n  upstream_queue_ms_max: 1019\n  upstream_probe_ms: 0\n";
+                upstream_queue_max: 0\n  upstream_queue_ms_max: 1019\n  upstream_probe_ms: 0\n  \
+                holds_per_core_max: 0\n";
     let expected = DataplaneSettings {
         listen: "[::1]:1".parse().expect("an address"),
         operations_listen: ([127, 0, 0, 1], 2).into(),
@@ -118,6 +127,7 @@ fn every_key_of_the_data_plane_is_read() {
         cores: 3,
         hosts: vec!["gw.example.com:8443".into(), "[::1]".into()],
         snapshot_staleness_ms_max: 4,
+        revocation_silence_ms_max: 1_021,
         tls: Some(DataplaneTls {
             certificates: vec![files("a.pem", "a.key"), files("b.pem", "b.key")],
             client_certificates: ClientCertificates::Required { ca_file: "clients.pem".into() },
@@ -145,6 +155,7 @@ fn every_key_of_the_data_plane_is_read() {
             upstream_queue_max: 0,
             upstream_queue_ms_max: 1_019,
             upstream_probe_ms: 0,
+            holds_per_core_max: 0,
             drain_ms_max: 1015,
         },
     };
@@ -157,7 +168,11 @@ fn every_key_of_the_control_plane_is_read() {
                 state_dir: s\nsnapshot_key_file: a\nsnapshot_key_next_file: b\n\
                 encryption_key_file: c\nfirst_run_file: d\n\
                 tls: {certificate_file: e, key_file: f}\nsnapshot_lifetime_ms: 5\n\
-                jwks_refresh_ms: 6\nissuer_private_addresses: allow\n";
+                jwks_refresh_ms: 6\nissuer_private_addresses: allow\n\
+                webhook_private_addresses: allow\napproval_url: https://cp.example.com/\n\
+                smtp: {url: \"smtps://mail.example.com\", from: a@example.com, username: b, \
+                password_file: g, ca_file: h}\n\
+                sign_in: {issuer: company, client_id: page, scopes: [openid, groups]}\n";
     let expected = ControlplaneSettings {
         listen: ([0, 0, 0, 0], 1).into(),
         nodes_listen: ([0, 0, 0, 0], 2).into(),
@@ -171,6 +186,22 @@ fn every_key_of_the_control_plane_is_read() {
         snapshot_lifetime_ms: 5,
         jwks_refresh_ms: 6,
         issuer_private_addresses: true,
+        webhook_private_addresses: true,
+        approval_url: Some("https://cp.example.com".into()),
+        smtp: Some(SmtpSettings {
+            tls: SmtpTls::FromTheStart,
+            host: "mail.example.com".into(),
+            port: 465,
+            from: "a@example.com".into(),
+            username: Some("b".into()),
+            password_file: Some("g".into()),
+            ca_file: Some("h".into()),
+        }),
+        sign_in: Some(SignInSettings {
+            issuer: "company".into(),
+            client_id: "page".into(),
+            scopes: vec!["openid".into(), "groups".into()],
+        }),
     };
     assert_eq!(ControlplaneSettings::parse(&source(text)), Ok(expected));
 }
@@ -299,7 +330,12 @@ fn no_time_or_size_is_zero_or_beyond_reason() {
             assert_eq!(dataplane(&text), [expected], "{limit} {number}");
         }
     }
-    for (key, number) in [("cores", "1025"), ("snapshot_staleness_ms_max", "0")] {
+    for (key, number) in [
+        ("cores", "1025"),
+        ("snapshot_staleness_ms_max", "0"),
+        ("revocation_silence_ms_max", "999"),
+        ("revocation_silence_ms_max", "600001"),
+    ] {
         let text = format!("{DATAPLANE}{key}: {number}\n");
         assert_eq!(dataplane(&text), [format!("3:{}: out of range", key.len() + 3)]);
     }

@@ -9,6 +9,9 @@ use penstock_config::identity::Identity;
 use penstock_config::node::JoinFile;
 use zeroize::Zeroizing;
 
+use crate::correspondence::Correspondence;
+use crate::sign_in::SignIn;
+
 /// The backend as handlers hold it.
 pub type Api = Arc<dyn Backend>;
 
@@ -32,8 +35,18 @@ pub type VersionContent = (Version, Vec<StoredDocument>);
 /// Acts, and the end of the chain before them.
 pub type ActPage = (Option<ActHead>, Vec<Act>);
 
+/// How far a node has acted on what nodes act on at once.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct NodeHeard {
+    /// The last sequence that every core of it has acted on; none before it has everything that was
+    /// in force when this run of the control plane began.
+    pub sequence: Option<u64>,
+    /// When it last asked, milliseconds since the Unix epoch.
+    pub seen_ms: u64,
+}
+
 /// State, events, store: everything that handlers ask for.
-pub trait Backend: Send + Sync + 'static {
+pub trait Backend: Correspondence + SignIn + Send + Sync + 'static {
     /// The state in force.
     fn state(&self) -> Arc<State>;
 
@@ -67,9 +80,18 @@ pub trait Backend: Send + Sync + 'static {
     /// is no act of that sequence.
     fn acts(&self, after: u64) -> Later<'_, ActPage>;
 
+    /// 20 random lower-case letters and digits, for the ids of what an event makes.
+    ///
+    /// # Errors
+    /// The machine gives none.
+    fn fresh(&self) -> Result<String, Failure>;
+
     /// Whether the writer lives.
     fn is_working(&self) -> bool;
 
     /// Whether a node has a connection open.
     fn is_connected(&self, node: &str) -> bool;
+
+    /// How far a node has acted on what is live; none before it first asked in this run.
+    fn heard(&self, node: &str) -> Option<NodeHeard>;
 }

@@ -9,7 +9,7 @@ use crate::backend::Api;
 use crate::problem::Problem;
 
 /// Longest token, in bytes.
-const TOKEN_BYTES_MAX: usize = 8 * 1024;
+pub(crate) const TOKEN_BYTES_MAX: usize = 8 * 1024;
 
 /// Somebody with a valid token; what they may do is still to be asked.
 pub(crate) struct Caller(pub(crate) Requester);

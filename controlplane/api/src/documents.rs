@@ -45,7 +45,7 @@ pub(crate) struct ApplyRequest {
 /// A document's kind and name.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct DocumentName {
-    /// `issuer`, `connection`, `rule` or `role`.
+    /// `issuer`, `connection`, `rule`, `role`, `person`, `webhook`, `mail` or `workload`.
     kind: &'static str,
     /// Its name.
     name: String,
@@ -96,7 +96,7 @@ pub(crate) struct ApplyAnswer {
 /// A document in force.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct DocumentView {
-    /// `issuer`, `connection`, `rule` or `role`.
+    /// `issuer`, `connection`, `rule`, `role`, `person`, `webhook`, `mail` or `workload`.
     kind: &'static str,
     /// Its name.
     name: String,
@@ -163,11 +163,7 @@ impl From<ApplyReport> for ApplyAnswer {
 
 /// The version that a change put in force.
 pub(crate) fn version_answer(answer: &Answer) -> Json<VersionAnswer> {
-    let version = match answer {
-        Answer::Version(version) => *version,
-        Answer::Applied(report) => report.version,
-        Answer::Done => 0,
-    };
+    let version = if let Answer::Version(version) = answer { *version } else { 0 };
     Json(VersionAnswer { version })
 }
 
@@ -187,10 +183,9 @@ pub(crate) async fn apply(
     let source = |source: SourceText| Source { name: source.name, text: source.text };
     let sources = sources.into_iter().map(source).collect();
     let apply = Apply { by, sources, prune, dry_run, expect_version };
-    match api.submit(Event::ApplyDocuments(apply)).await? {
-        Answer::Applied(report) => Ok(Json(report.into())),
-        Answer::Done | Answer::Version(_) => Err(Failure::Unavailable.into()),
-    }
+    let answer = api.submit(Event::ApplyDocuments(apply)).await?;
+    let Answer::Applied(report) = answer else { return Err(Failure::Unavailable.into()) };
+    Ok(Json(report.into()))
 }
 
 /// Lists documents in force.

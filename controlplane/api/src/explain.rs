@@ -1,8 +1,10 @@
 //! What would be decided, and why.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use axum::Json;
 use axum::extract::State;
-use penstock_app::explain::{Question, explain as explain_in_core};
+use penstock_app::explain::{Explanation, Question, explain as explain_in_core};
 use penstock_config::catalogue::Risk;
 use penstock_config::identity::Intent;
 use serde::{Deserialize, Serialize};
@@ -41,12 +43,16 @@ pub(crate) struct ExplainRequest {
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
     intent: Option<Intent>,
+    /// When it would be asked, milliseconds since the Unix epoch, since rules have hours; now where
+    /// it is absent.
+    #[serde(default)]
+    at_ms: Option<u64>,
 }
 
 /// What would be decided, and why.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ExplainAnswer {
-    /// `allow` or `deny`.
+    /// `allow`, `approve` or `deny`.
     decision: &'static str,
     /// Status that the gateway would answer; 200 where the request would pass.
     status: u16,
@@ -54,6 +60,8 @@ pub(crate) struct ExplainAnswer {
     code: Option<&'static str>,
     /// The rule that decides; none where no rule matches.
     rule: Option<String>,
+    /// The rules whose reviewers must agree first; empty where nobody is asked.
+    approve: Vec<String>,
     /// What the request does.
     operations: Vec<String>,
     /// How much harm it can do: `none`, `low`, `medium`, `high` or `critical`.
@@ -77,14 +85,17 @@ pub(crate) async fn explain(
     Caller(by): Caller,
     Body(request): Body<ExplainRequest>,
 ) -> Result<Json<ExplainAnswer>, Problem> {
-    let ExplainRequest { user, issuer, groups, claims, method, path, body, intent } = request;
-    let question = Question { user, issuer, groups, claims, method, path, body, intent };
+    let ExplainRequest { user, issuer, groups, claims, method, path, body, intent, at_ms } =
+        request;
+    let at_ms = at_ms.unwrap_or_else(now_ms);
+    let question = Question { user, issuer, groups, claims, method, path, body, intent, at_ms };
     let explained = explain_in_core(&api.state(), &by, &question)?;
     Ok(Json(ExplainAnswer {
-        decision: if explained.allowed { "allow" } else { "deny" },
+        decision: decision(&explained),
         status: explained.status,
         code: explained.code,
         rule: explained.rule,
+        approve: explained.approve,
         operations: explained.operations,
         risk: explained.risk,
         model: explained.model,
@@ -92,4 +103,17 @@ pub(crate) async fn explain(
         message: explained.message,
         steps: explained.steps,
     }))
+}
+
+fn decision(explained: &Explanation) -> &'static str {
+    match (explained.allowed, explained.approve.is_empty()) {
+        (true, _) => "allow",
+        (false, false) => "approve",
+        (false, true) => "deny",
+    }
+}
+
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

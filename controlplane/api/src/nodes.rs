@@ -3,13 +3,13 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderName, StatusCode, header};
-use penstock_app::state::{Node, Seen};
-use penstock_app::{Action, Event};
+use penstock_app::state::Node;
+use penstock_app::{Action, Event, State as AppState};
 use penstock_config::node::{JoinFile, Position, UpstreamStatus};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::backend::Api;
+use crate::backend::{Api, Backend};
 use crate::caller::Caller;
 use crate::problem::Problem;
 
@@ -60,6 +60,15 @@ pub(crate) struct NodeView {
     listen: Option<String>,
     /// A snapshot that it refused, and why.
     refused: Option<String>,
+    /// What all of its cores have acted on of what ends at once: they enforce a revocation that was
+    /// answered with this `live_sequence` or a lower one. None before they have all that was in
+    /// force when this run of the control plane began.
+    live_sequence: Option<u64>,
+    /// The run that counts it: whoever has this one's sequence enforces all of an earlier run.
+    live_run: Option<String>,
+    /// When it last asked for what ended, milliseconds since the Unix epoch: every 2 s where all is
+    /// well.
+    live_seen_ms: Option<u64>,
 }
 
 /// A key that snapshots may be signed with.
@@ -111,21 +120,19 @@ pub(crate) async fn list(
 ) -> Result<Json<Vec<NodeView>>, Problem> {
     let state = api.state();
     caller.may(&state, Action::ReadNodes)?;
-    let nodes = state
-        .durable
-        .nodes
-        .iter()
-        .map(|(id, node)| view(id, node, state.statuses.get(id), api.is_connected(id)));
+    let nodes = state.durable.nodes.iter().map(|(id, node)| view(&*api, &state, id, node));
     Ok(Json(nodes.collect()))
 }
 
-fn view(id: &str, node: &Node, seen: Option<&Seen>, connected: bool) -> NodeView {
+fn view(api: &dyn Backend, state: &AppState, id: &str, node: &Node) -> NodeView {
+    let (seen, heard) = (state.statuses.get(id), api.heard(id));
+    let live_sequence = heard.and_then(|heard| heard.sequence);
     let status = seen.map(|seen| &seen.status);
     let cores = status.map(|status| status.cores.as_slice()).unwrap_or_default();
     NodeView {
         id: id.to_owned(),
         name: node.name.clone(),
-        connected,
+        connected: api.is_connected(id),
         last_seen_ms: seen.map_or(node.joined_ms, |seen| seen.at_ms),
         cores: cores.iter().map(|position| (*position).into()).collect(),
         position: cores.iter().min().map(|position| (*position).into()),
@@ -136,6 +143,9 @@ fn view(id: &str, node: &Node, seen: Option<&Seen>, connected: bool) -> NodeView
         program: status.map(|status| status.program.clone()),
         listen: status.map(|status| status.listen.clone()),
         refused: status.and_then(|status| status.refused.clone()),
+        live_sequence,
+        live_run: live_sequence.map(|_| state.live_run().to_owned()),
+        live_seen_ms: heard.map(|heard| heard.seen_ms),
     }
 }
 

@@ -5,7 +5,10 @@ use axum::response::IntoResponse;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use crate::{acts, documents, explain, nodes, problem, secrets, versions};
+use crate::{
+    access_requests, acts, approvals, documents, explain, grants, login, nodes, notifications,
+    problem, revocations, secrets, sessions, versions, webhooks,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -31,7 +34,27 @@ use crate::{acts, documents, explain, nodes, problem, secrets, versions};
         nodes::list,
         nodes::remove,
         nodes::join_file,
-        acts::list
+        acts::list,
+        login::list,
+        approvals::list,
+        approvals::show,
+        approvals::approve,
+        approvals::deny,
+        approvals::withdraw,
+        approvals::justify,
+        approvals::close,
+        access_requests::request,
+        grants::list,
+        grants::show,
+        grants::revoke,
+        grants::give_back,
+        sessions::list,
+        sessions::show,
+        sessions::kill,
+        revocations::revoke,
+        notifications::list,
+        notifications::retry,
+        webhooks::answer
     ),
     components(schemas(problem::Problem)),
     modifiers(&Bearer)

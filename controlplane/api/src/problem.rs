@@ -4,6 +4,7 @@
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use penstock_app::Refusal;
+use penstock_app::approvals::ShownState;
 use penstock_config::diagnostics::Diagnostic;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -82,6 +83,11 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "bad_request", detail)
     }
 
+    /// 409: the approval, the review or the grant is over.
+    pub fn approval_ended(state: ShownState) -> Self {
+        Self::new(StatusCode::CONFLICT, "approval_ended", format!("it is {state} already"))
+    }
+
     /// 401; the answer never says what is wrong with a token.
     pub fn unauthenticated() -> Self {
         let detail = "a valid token for audience penstock-api is needed";
@@ -120,7 +126,21 @@ impl From<Refusal> for Problem {
             }
             Refusal::Generation => (StatusCode::CONFLICT, "generation"),
             Refusal::JoinToken => (StatusCode::FORBIDDEN, "join_token"),
+            Refusal::Exchange(_) => (StatusCode::FORBIDDEN, "exchange"),
             Refusal::Bounds => (StatusCode::UNPROCESSABLE_ENTITY, "out_of_bounds"),
+            Refusal::OwnRequest => (StatusCode::FORBIDDEN, "own_request"),
+            Refusal::NotAReviewer => (StatusCode::FORBIDDEN, "not_a_reviewer"),
+            Refusal::IdentityRevoked => (StatusCode::FORBIDDEN, "identity_revoked"),
+            Refusal::AlreadyVoted => (StatusCode::CONFLICT, "already_answered"),
+            Refusal::Ended(_) => (StatusCode::CONFLICT, "approval_ended"),
+            Refusal::TooWide { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "too_wide"),
+            Refusal::ReasonRequired { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "reason_required"),
+            Refusal::TicketRequired { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "ticket_required"),
+            Refusal::Denied { .. } => (StatusCode::FORBIDDEN, "denied"),
+            Refusal::NotNeeded => (StatusCode::CONFLICT, "not_needed"),
+            Refusal::NotJustified => (StatusCode::CONFLICT, "not_justified"),
+            Refusal::NoReview => (StatusCode::CONFLICT, "no_review"),
+            Refusal::NotYours => (StatusCode::FORBIDDEN, "not_yours"),
         };
         let mut problem = Self::new(status, code, detail);
         if let Refusal::Invalid(problems) = refusal {

@@ -60,8 +60,8 @@ impl Act {
             actor,
             action: action.to_owned(),
             object,
-            before: before.to_string(),
-            after: after.to_string(),
+            before: text(before),
+            after: text(after),
             previous: head.hash.clone(),
             hash: String::new(),
         };
@@ -95,6 +95,10 @@ impl Act {
         }
         bytes
     }
+}
+
+fn text(value: &Value) -> String {
+    serde_json::to_string(value).unwrap_or_default()
 }
 
 /// Verifies that rows continue the chain that ended in `head`, and returns its new end.

@@ -71,7 +71,13 @@ fn written<'a>(
 fn connection(document: &Document) -> Option<&Connection> {
     match document {
         Document::Connection(connection) => Some(connection),
-        Document::Issuer(_) | Document::Rule(_) | Document::Role(_) => None,
+        Document::Issuer(_)
+        | Document::Rule(_)
+        | Document::Role(_)
+        | Document::Person(_)
+        | Document::Webhook(_)
+        | Document::Mail(_)
+        | Document::Workload(_) => None,
     }
 }
 

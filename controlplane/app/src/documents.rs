@@ -11,7 +11,7 @@ use crate::draft::Draft;
 use crate::event::{Answer, Apply, ApplyReport, Change, ChangeKind, Outcome, Refusal, Requester};
 use crate::roles::{Action, authorise, roles_of};
 use crate::state::{DOCUMENTS_MAX, DocumentKey, Origin, State, StoredDocument, Version};
-use crate::{certificates, keys, surface};
+use crate::{approvals, certificates, keys, surface};
 
 type Documents = BTreeMap<DocumentKey, StoredDocument>;
 
@@ -236,7 +236,8 @@ fn keep_administrator(before: &State, after: &State, by: &Requester) -> Result<(
     // Audiences are callers' of the gateway: tokens for the API have one of their own.
     let trust = |state: &State| {
         let issuer = state.issuers().find(|issuer| issuer.name == identity.issuer);
-        issuer.map(|issuer| Issuer { audiences: Vec::new(), ..issuer.clone() })
+        // With which client people sign in gives nobody trust.
+        issuer.map(|issuer| Issuer { audiences: Vec::new(), client_id: None, ..issuer.clone() })
     };
     let kept = admin(after) && trust(before) == trust(after);
     if admin(before) && !kept { Err(Refusal::LockOut) } else { Ok(()) }
@@ -274,6 +275,8 @@ fn put_in_force(
     });
     draft.act(new.by.actor(), new.action, format!("version/{version}"), &before, &after);
     keys::follow_documents(draft, now_ms);
+    draft.state.compiled = approvals::Compiled::new(&draft.state.durable);
+    approvals::follow_documents(draft);
 }
 
 /// The version and those documents that differ, as an act keeps them.

@@ -4,12 +4,14 @@ use serde_json::Value;
 
 use crate::acts::Act;
 use crate::event::{Actor, Answer, Change, Effect, Outcome};
+use crate::notify::Notification;
 use crate::state::{KeySource, State};
 
 /// Collects what follows from one event.
 pub(crate) struct Draft {
     pub(crate) state: State,
     changes: Vec<Change>,
+    pub(crate) notifications: Vec<Notification>,
     fetches: Vec<(String, KeySource)>,
     publish: bool,
     now_ms: u64,
@@ -20,10 +22,16 @@ impl Draft {
         Self {
             state: state.clone(),
             changes: Vec::new(),
+            notifications: Vec::new(),
             fetches: Vec::new(),
             publish: false,
             now_ms,
         }
+    }
+
+    /// The time, milliseconds since the Unix epoch.
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.now_ms
     }
 
     /// A row to write.
@@ -87,6 +95,8 @@ impl Draft {
         }
         let fetches = self.fetches.into_iter();
         effects.extend(fetches.map(|(issuer, source)| Effect::FetchKeys { issuer, source }));
+        let told = self.notifications.into_iter();
+        effects.extend(told.map(|notification| Effect::Notify(Box::new(notification))));
         Outcome { state: self.state, effects, answer }
     }
 }

@@ -1,17 +1,23 @@
 //! What happens to the control plane, and what follows from it.
 
 use std::fmt;
+use std::sync::Arc;
 
 use penstock_config::certificates::PemError;
 use penstock_config::diagnostics::Diagnostic;
 use penstock_config::documents::{Document, Source};
+use penstock_config::hold::{End, HoldAnswer, HoldRequest, OpenSessions};
 use penstock_config::identity::Identity;
 use penstock_config::node::{NodeStatus, Position, SnapshotKey};
 use penstock_config::snapshot::Snapshot;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::acts::Act;
-use crate::roles::Action;
+use crate::approvals::{AccessRequest, Approval, Channel, ShownState, Vote};
+use crate::grants::{Grant, Use};
+use crate::notify::Notification;
+pub use crate::refusal::Refusal;
+use crate::revocations::{Revocation, RevocationKey};
 use crate::state::{
     DocumentKey, IssuerKeys, JoinToken, KeySet, KeySource, Node, Sealed, SignedSnapshot, State,
     StoredDocument, StoredSecret, Version,
@@ -52,6 +58,29 @@ pub struct Joined {
     pub name: String,
     /// SHA-256 of the DER of its certificate, hex.
     pub certificate_sha256: String,
+}
+
+/// How a grant is ended by somebody.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum GrantEnd {
+    /// Somebody takes it away.
+    Revoke,
+    /// Its owner gives it back.
+    GiveBack,
+}
+
+/// Which token is revoked.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum TokenRef {
+    /// SHA-256 of the token, hex.
+    Sha256(String),
+    /// Its `jti`.
+    Id {
+        /// Name of the issuer document.
+        issuer: String,
+        /// The `jti`.
+        id: String,
+    },
 }
 
 /// One event.
@@ -153,6 +182,121 @@ pub enum Event {
         /// What it said.
         status: NodeStatus,
     },
+    /// A node has a request that needs approval.
+    Hold {
+        /// Its id.
+        node: String,
+        /// The request.
+        request: Box<HoldRequest>,
+        /// 20 random lower-case letters and digits: ids of what may become of it end with them.
+        fresh: String,
+    },
+    /// Exchanges on a node are over.
+    Ends {
+        /// Its id.
+        node: String,
+        /// At most [`penstock_config::hold::ENDS_MAX`].
+        ends: Vec<End>,
+    },
+    /// A node said what is open on it.
+    OpenSessions {
+        /// Its id.
+        node: String,
+        /// What it said.
+        sessions: OpenSessions,
+    },
+    /// Somebody answers an approval.
+    Vote {
+        /// Who.
+        by: Requester,
+        /// Id of the approval.
+        approval: String,
+        /// What they say.
+        vote: Vote,
+        /// How it came.
+        channel: Channel,
+    },
+    /// Somebody withdraws what they asked for.
+    Withdraw {
+        /// Who.
+        by: Requester,
+        /// Id of the approval.
+        approval: String,
+    },
+    /// Somebody justifies that they went ahead at once.
+    Justify {
+        /// Who.
+        by: Requester,
+        /// Id of the approval.
+        approval: String,
+        /// In their words.
+        text: String,
+    },
+    /// A reviewer closes the review of somebody who went ahead at once.
+    CloseReview {
+        /// Who.
+        by: Requester,
+        /// Id of the approval.
+        approval: String,
+    },
+    /// Somebody asks for access ahead of time.
+    RequestAccess {
+        /// Who, and for whom.
+        by: Requester,
+        /// To what.
+        access: AccessRequest,
+        /// As in [`Event::Hold`].
+        fresh: String,
+    },
+    /// Somebody ends a grant.
+    EndGrant {
+        /// Who.
+        by: Requester,
+        /// Its id.
+        grant: String,
+        /// How.
+        how: GrantEnd,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// Somebody revokes an identity: its tokens of until now, its grants, what it asks for.
+    RevokeIdentity {
+        /// Who.
+        by: Requester,
+        /// Name of the issuer document.
+        issuer: String,
+        /// The token's subject.
+        subject: String,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// Somebody revokes one token.
+    RevokeToken {
+        /// Who.
+        by: Requester,
+        /// Which.
+        token: TokenRef,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// Somebody kills a session.
+    KillSession {
+        /// Who.
+        by: Requester,
+        /// Its id.
+        session: String,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// Workloads' tokens.
+    Exchange(Box<crate::exchange::ExchangeEvent>),
+    /// Somebody has a message sent again that was given up.
+    RetryNotification {
+        /// Who.
+        by: Requester,
+        /// Its id.
+        id: String,
+    },
     /// Time passed.
     Tick,
 }
@@ -190,6 +334,22 @@ pub enum Change {
     NodeSet(String, Node),
     /// A node was removed.
     NodeDeleted(String),
+    /// An approval is new, or changed.
+    ApprovalSet(Arc<Approval>),
+    /// An approval is not kept any more.
+    ApprovalDeleted(String),
+    /// A grant is new, or changed.
+    GrantSet(Arc<Grant>),
+    /// A grant is not kept any more.
+    GrantDeleted(String),
+    /// A use was taken, or a session is over.
+    UseSet(Arc<Use>),
+    /// A session is not remembered any more.
+    UseDeleted(String),
+    /// Something was revoked.
+    Revoked(RevocationKey, Arc<Revocation>),
+    /// A revocation is not needed any more.
+    RevocationDeleted(RevocationKey),
     /// A snapshot was signed.
     Signed(SignedSnapshot),
     /// The act that all of this is.
@@ -210,6 +370,8 @@ pub enum Effect {
         /// Where from.
         source: KeySource,
     },
+    /// Tell channels. What is lost of these is not told twice.
+    Notify(Box<Notification>),
 }
 
 /// What follows from an event.
@@ -232,6 +394,16 @@ pub enum Answer {
     Applied(ApplyReport),
     /// Done, and this version is in force.
     Version(u64),
+    /// What is true of a held request now.
+    Hold(HoldAnswer),
+    /// Done; the id of the approval.
+    Approval(String),
+    /// The vote is stored and changes nothing: the approval is over.
+    ApprovalEnded(ShownState),
+    /// Done; the id of the grant.
+    Grant(String),
+    /// What a workload's new token says.
+    Exchanged(Box<crate::exchange::Exchanged>),
 }
 
 /// What became of applied documents.
@@ -275,7 +447,8 @@ impl fmt::Display for ChangeKind {
 }
 
 /// Who did something, as acts and versions keep it.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
 pub struct Actor {
     /// Name of the issuer document; empty for the control plane itself and for nodes.
     pub issuer: String,
@@ -300,79 +473,4 @@ impl Requester {
             }
         }
     }
-}
-
-/// Why an event changes nothing.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum Refusal {
-    /// The documents have problems; all of them.
-    #[error("the documents have problems")]
-    Invalid(Vec<Diagnostic>),
-    /// No role of the requester allows it.
-    #[error("no role of yours allows to {0}")]
-    Forbidden(Action),
-    /// Another version is in force than the requester expected.
-    #[error("version {current} is in force, not {expected}")]
-    VersionConflict {
-        /// What the requester expected.
-        expected: u64,
-        /// What is in force.
-        current: u64,
-    },
-    /// The requester would lose the role admin, or be vouched for in another way.
-    #[error(
-        "this would take the role admin away from you, or change the issuer that vouches for you: \
-         let an administrator of another issuer do it"
-    )]
-    LockOut,
-    /// The question does not say which issuer it is about.
-    #[error("there is more than one issuer: name the one that is meant")]
-    IssuerNeeded,
-    /// Nodes take no snapshot of this size.
-    #[error("the documents are too many for one snapshot, which has 64 MiB at most")]
-    SnapshotTooLarge,
-    /// There is no such thing.
-    #[error("there is no such {0}")]
-    NotFound(&'static str),
-    /// A limit is reached.
-    #[error("there are already {limit} {what}")]
-    Full {
-        /// Of what.
-        what: &'static str,
-        /// How many.
-        limit: usize,
-    },
-    /// Not a name: `[a-z0-9][a-z0-9-]{0,62}`.
-    #[error("not a name: lower-case letters, digits and hyphens, at most 63")]
-    Name,
-    /// A connection in force shows the secret to its servers as the gateway's certificate.
-    #[error(
-        "connection {connection} shows this secret as its client certificate, and the value is \
-         none: {error}"
-    )]
-    ClientCertificate {
-        /// The connection.
-        connection: String,
-        /// What is wrong with the value.
-        error: PemError,
-    },
-    /// A connection in force sends the secret to its servers in a header.
-    #[error(
-        "connection {connection} sends this secret in a header, and the value is a client \
-         certificate with its private key: keep it under another name, for \
-         `tls: {{client_certificate: {{secret: NAME}}}}`"
-    )]
-    SentInHeader {
-        /// The connection.
-        connection: String,
-    },
-    /// The secret was sealed for another generation: seal it again.
-    #[error("the secret was sealed for another generation")]
-    Generation,
-    /// The join token is unknown, used or expired.
-    #[error("the join token is unknown, used or expired")]
-    JoinToken,
-    /// The node's report is out of its bounds.
-    #[error("the report is out of its bounds")]
-    Bounds,
 }

@@ -16,6 +16,9 @@ use crate::state::{DocumentKey, Origin, State};
 /// The code for a connection that there is not, or that no rule shows.
 const NO_CONNECTION: &str = "no_connection";
 
+/// The code for a request that waits for people.
+const APPROVAL_PENDING: &str = "approval_pending";
+
 /// Who would ask for what.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -42,6 +45,9 @@ pub struct Question {
     /// What the token was asked for.
     #[serde(default)]
     pub intent: Option<Intent>,
+    /// When it would be asked, milliseconds since the Unix epoch: rules have hours.
+    #[serde(default)]
+    pub at_ms: u64,
 }
 
 /// What would be decided, and why.
@@ -49,6 +55,9 @@ pub struct Question {
 pub struct Explanation {
     /// It would pass.
     pub allowed: bool,
+    /// Names of the rules whose reviewers must agree first, in the order in which rules stand;
+    /// empty where nobody is asked.
+    pub approve: Vec<String>,
     /// Status that the gateway would answer; 200 where the request would pass.
     pub status: u16,
     /// Code of the gateway's error; none where the request would pass.
@@ -102,10 +111,10 @@ pub fn explain(state: &State, by: &Requester, question: &Question) -> Result<Exp
 
 /// The identity that the question is about, as its words have it.
 fn named_identity(state: &State, question: &Question) -> Result<Identity, Refusal> {
-    let issuer = issuer(state, question.issuer.as_deref())?;
+    let issuer = issuer_name(state, question.issuer.as_deref())?;
     let claims = question.claims.clone().unwrap_or_default();
     Ok(Identity {
-        issuer: issuer.name.clone(),
+        issuer,
         subject: question.user.clone(),
         user: question.user.clone(),
         groups: question.groups.clone().unwrap_or_default(),
@@ -130,12 +139,14 @@ fn own_identity(by: &Requester, question: &Question) -> Result<Identity, Refusal
     Ok(Identity { intent, ..(**own).clone() })
 }
 
-fn issuer<'a>(state: &'a State, name: Option<&str>) -> Result<&'a Issuer, Refusal> {
-    let one = |mut found: Vec<&'a Issuer>| if found.len() == 1 { found.pop() } else { None };
+fn issuer_name(state: &State, name: Option<&str>) -> Result<String, Refusal> {
     if let Some(name) = name {
-        let found = state.issuers().find(|issuer| issuer.name == name);
-        return found.ok_or(Refusal::NotFound("issuer"));
+        let found = state.policy_issuers().into_iter().find(|issuer| issuer.name == name);
+        return found.map(|issuer| issuer.name).ok_or(Refusal::NotFound("issuer"));
     }
+    let one = |mut found: Vec<&Issuer>| {
+        if found.len() == 1 { found.pop().map(|issuer| issuer.name.clone()) } else { None }
+    };
     let first_run = |issuer: &&Issuer| {
         let key = DocumentKey { kind: "issuer", name: issuer.name.clone() };
         let stored = state.durable.documents.get(&key);
@@ -179,7 +190,7 @@ fn decide(state: &State, question: &Question, identity: &Identity, out: &mut Exp
     let subject = policy.subject_rules(identity);
     out.connection = Some(connection.name.clone());
     if !policy.visible(&subject, index) {
-        out.step(format!("no allow rule names them on connection {}", connection.name));
+        out.step(format!("no allow or approve rule names them on {}", connection.name));
         return out.refuse(404, NO_CONNECTION, unknown());
     }
     let Some(classified) = classify(connection, question, &target, out) else { return };
@@ -188,12 +199,12 @@ fn decide(state: &State, question: &Question, identity: &Identity, out: &mut Exp
     out.operations = names;
     out.risk = Some(classified.risk);
     out.model.clone_from(&classified.model);
-    let decision = policy.decide(identity, &subject, index, &classified);
+    let decision = policy.decide(identity, &subject, index, &classified, question.at_ms);
     conclude(&decision, &classified, connection, identity, out);
 }
 
 fn compiled(state: &State) -> Result<Policy, String> {
-    let issuers: Vec<Issuer> = state.issuers().cloned().collect();
+    let issuers = state.policy_issuers();
     let connections: Vec<Connection> = state.connections().cloned().collect();
     let rules: Vec<_> = state.rules().cloned().collect();
     Policy::compile(&issuers, &connections, &rules)
@@ -269,7 +280,13 @@ fn conclude(
     let names = out.operations.join(" and ");
     let what = format!("{} to {names} on {}", identity.user, connection.name);
     match decision {
-        Decision::Allow { rule } => {
+        Decision::Approve { rules, .. } => {
+            out.approve = rules.iter().map(ToString::to_string).collect();
+            out.rule = out.approve.first().cloned();
+            let message = format!("{what} needs approval by {}", listed(&out.approve, "nobody"));
+            out.refuse(403, APPROVAL_PENDING, message);
+        }
+        Decision::Allow { rule, .. } => {
             out.allowed = true;
             out.status = 200;
             out.rule = Some(rule.to_string());

@@ -3,18 +3,32 @@
 //! its own, or a secret's value outside of [`vault`].
 
 pub mod acts;
+pub mod approvals;
 mod certificates;
+mod clock;
 mod documents;
 mod draft;
+mod durable;
 pub mod event;
+pub mod exchange;
 pub mod explain;
+pub mod grants;
 mod hex;
+mod index;
 pub mod jwks;
 mod keys;
+pub mod leases;
+pub mod live;
 mod nodes;
+pub mod notify;
+pub mod outbox;
 mod publish;
+mod refusal;
+pub mod revocations;
 pub mod roles;
 mod secrets;
+pub mod sessions;
+mod sight;
 pub mod state;
 pub mod surface;
 pub mod vault;
@@ -57,6 +71,38 @@ impl State {
             Event::NodeJoined(joined) => nodes::joined(self, joined, now_ms),
             Event::RemoveNode { by, node } => nodes::remove(self, &by, &node, now_ms),
             Event::NodeStatus { node, status } => nodes::status(self, &node, status, now_ms),
+            Event::Hold { node, request, fresh } => {
+                approvals::hold(self, &node, &request, &fresh, now_ms)
+            }
+            Event::Ends { node, ends } => grants::ends(self, &node, ends, now_ms),
+            Event::OpenSessions { node, sessions } => sessions::said(self, node, sessions, now_ms),
+            Event::Vote { by, approval, vote, channel } => {
+                approvals::vote(self, &by, &approval, vote, channel, now_ms)
+            }
+            Event::Withdraw { by, approval } => approvals::withdraw(self, &by, &approval, now_ms),
+            Event::Justify { by, approval, text } => {
+                approvals::justify(self, &by, &approval, text, now_ms)
+            }
+            Event::CloseReview { by, approval } => {
+                approvals::close_review(self, &by, &approval, now_ms)
+            }
+            Event::RequestAccess { by, access, fresh } => {
+                approvals::request_access(self, &by, access, &fresh, now_ms)
+            }
+            Event::EndGrant { by, grant, how, reason } => {
+                grants::end_grant(self, &by, &grant, how, reason, now_ms)
+            }
+            Event::RevokeIdentity { by, issuer, subject, reason } => {
+                revocations::identity(self, &by, issuer, subject, reason, now_ms)
+            }
+            Event::RevokeToken { by, token, reason } => {
+                revocations::token(self, &by, token, reason, now_ms)
+            }
+            Event::KillSession { by, session, reason } => {
+                revocations::session(self, &by, session, reason, now_ms)
+            }
+            Event::Exchange(event) => exchange::happened(self, *event, now_ms),
+            Event::RetryNotification { by, id } => outbox::retry(self, &by, &id, now_ms),
             Event::Tick => Ok(publish::tick(self, now_ms)),
         }
     }

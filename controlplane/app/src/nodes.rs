@@ -104,6 +104,7 @@ pub(crate) fn remove(
     let nodes = Arc::make_mut(&mut draft.state.durable.nodes);
     let removed = nodes.remove(node).ok_or(Refusal::NotFound("node"))?;
     Arc::make_mut(&mut draft.state.statuses).remove(node);
+    draft.state.sessions.remove(node);
     let before = json!({"name": removed.name, "certificate_sha256": removed.certificate_sha256});
     draft.change(Change::NodeDeleted(node.to_owned()));
     draft.act(by.actor(), "node.remove", format!("node/{node}"), &before, &Value::Null);

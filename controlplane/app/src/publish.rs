@@ -3,6 +3,7 @@
 use penstock_config::node::SnapshotKey;
 use penstock_config::snapshot::{Snapshot, TrustedIssuer, verify};
 
+use crate::approvals;
 use crate::draft::Draft;
 use crate::event::{Answer, Change, Outcome};
 use crate::keys;
@@ -28,7 +29,7 @@ impl State {
             expires_ms: now_ms.saturating_add(self.tuning.snapshot_lifetime_ms),
             snapshot_keys: self.snapshot_keys.to_vec(),
             credentials_generation: self.durable.credentials_generation,
-            issuers: issuers.collect(),
+            issuers: issuers.chain(self.exchange_issuer()).collect(),
             connections: self.connections().cloned().collect(),
             rules: self.rules().cloned().collect(),
         }
@@ -62,10 +63,12 @@ pub(crate) fn is_due(at_ms: u64, interval_ms: u64, now_ms: u64) -> bool {
     at_ms <= now_ms || at_ms > now_ms.saturating_add(interval_ms)
 }
 
-/// Time passed: keys are fetched again, and a snapshot at half of its life is issued again.
+/// Time passed: keys are fetched again, a snapshot at half of its life is issued again, and what is
+/// over is recorded.
 pub(crate) fn tick(state: &State, now_ms: u64) -> Outcome {
     let mut draft = Draft::new(state, now_ms);
     keys::start_due(&mut draft, now_ms);
+    approvals::tick(&mut draft);
     let last = state.durable.snapshot.as_ref();
     let renewal = last.is_some_and(|last| {
         let half = last.expires_ms.saturating_sub(last.issued_ms) / 2;

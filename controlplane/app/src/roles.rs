@@ -13,6 +13,18 @@
 //! | issue join files | yes | | | | |
 //! | remove nodes | yes | | | | |
 //! | read acts | yes | | yes | | |
+//! | see all approvals and grants | yes | yes | yes | yes | |
+//! | see all sessions | yes | yes | yes | yes | |
+//! | revoke grants | yes | yes | | | |
+//! | revoke identities and tokens | yes | | | | |
+//! | kill sessions | yes | yes | | | |
+//! | read what channels were told | yes | yes | yes | | |
+//! | tell channels again | yes | yes | | | |
+//!
+//! No role answers approvals: who may is what a rule's reviewers say, and nobody answers their own.
+//! Nor does one ask for access: rules say who may. Without any role everybody sees what they asked
+//! for, what they were given, what they may answer and their own sessions, may give their grants
+//! back, and may revoke grants of rules that they review.
 //!
 //! Issuers and roles say who is trusted and who governs: an operator who could write them could
 //! make themselves an administrator. Nobody reads a secret's value over the API, and a join file,
@@ -54,11 +66,25 @@ pub enum Action {
     RemoveNodes,
     /// Read acts.
     ReadActs,
+    /// See all approvals and grants.
+    ReadApprovals,
+    /// See all sessions.
+    ReadSessions,
+    /// Revoke grants of others.
+    RevokeGrants,
+    /// Revoke identities and tokens.
+    Revoke,
+    /// Kill sessions.
+    KillSessions,
+    /// Read what channels were told.
+    ReadNotifications,
+    /// Tell channels again.
+    RetryNotifications,
 }
 
 impl Action {
     /// All actions.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 18] = [
         Self::ReadDocuments,
         Self::WriteDocuments,
         Self::WriteTrust,
@@ -70,6 +96,13 @@ impl Action {
         Self::IssueJoinFiles,
         Self::RemoveNodes,
         Self::ReadActs,
+        Self::ReadApprovals,
+        Self::ReadSessions,
+        Self::RevokeGrants,
+        Self::Revoke,
+        Self::KillSessions,
+        Self::ReadNotifications,
+        Self::RetryNotifications,
     ];
 }
 
@@ -87,6 +120,13 @@ impl fmt::Display for Action {
             Self::IssueJoinFiles => "issue join files",
             Self::RemoveNodes => "remove nodes",
             Self::ReadActs => "read acts",
+            Self::ReadApprovals => "see all approvals and grants",
+            Self::ReadSessions => "see all sessions",
+            Self::RevokeGrants => "revoke grants of others",
+            Self::Revoke => "revoke identities and tokens",
+            Self::KillSessions => "kill sessions",
+            Self::ReadNotifications => "read what channels were told",
+            Self::RetryNotifications => "tell channels again",
         })
     }
 }
@@ -94,30 +134,37 @@ impl fmt::Display for Action {
 /// Whether a role allows an action: the table above.
 pub fn allows(role: RoleName, action: Action) -> bool {
     use Action::{
-        ExplainOthers, ExplainSelf, IssueJoinFiles, ReadActs, ReadDocuments, ReadNodes,
-        ReadSecretNames, RemoveNodes, WriteDocuments, WriteSecrets, WriteTrust,
+        ExplainOthers, ExplainSelf, IssueJoinFiles, KillSessions, ReadActs, ReadApprovals,
+        ReadDocuments, ReadNodes, ReadNotifications, ReadSecretNames, ReadSessions, RemoveNodes,
+        RetryNotifications, Revoke, RevokeGrants, WriteDocuments, WriteSecrets, WriteTrust,
     };
     match role {
         RoleName::Admin => true,
         RoleName::Operator => match action {
             ReadDocuments | WriteDocuments | ReadSecretNames | WriteSecrets | ExplainSelf
-            | ExplainOthers | ReadNodes => true,
-            WriteTrust | IssueJoinFiles | RemoveNodes | ReadActs => false,
+            | ExplainOthers | ReadNodes | ReadApprovals | ReadSessions | RevokeGrants
+            | KillSessions | ReadNotifications | RetryNotifications => true,
+            WriteTrust | IssueJoinFiles | RemoveNodes | ReadActs | Revoke => false,
         },
         RoleName::Auditor => match action {
             ReadDocuments | ReadSecretNames | ExplainSelf | ExplainOthers | ReadNodes
-            | ReadActs => true,
-            WriteDocuments | WriteTrust | WriteSecrets | IssueJoinFiles | RemoveNodes => false,
+            | ReadActs | ReadApprovals | ReadSessions | ReadNotifications => true,
+            WriteDocuments | WriteTrust | WriteSecrets | IssueJoinFiles | RemoveNodes
+            | RevokeGrants | Revoke | KillSessions | RetryNotifications => false,
         },
         RoleName::Approver => match action {
-            ReadDocuments | ExplainSelf | ExplainOthers | ReadNodes => true,
+            ReadDocuments | ExplainSelf | ExplainOthers | ReadNodes | ReadApprovals
+            | ReadSessions => true,
             WriteDocuments | WriteTrust | ReadSecretNames | WriteSecrets | IssueJoinFiles
-            | RemoveNodes | ReadActs => false,
+            | RemoveNodes | ReadActs | RevokeGrants | Revoke | KillSessions | ReadNotifications
+            | RetryNotifications => false,
         },
         RoleName::User => match action {
             ExplainSelf => true,
             ReadDocuments | WriteDocuments | WriteTrust | ReadSecretNames | WriteSecrets
-            | ExplainOthers | ReadNodes | IssueJoinFiles | RemoveNodes | ReadActs => false,
+            | ExplainOthers | ReadNodes | IssueJoinFiles | RemoveNodes | ReadActs
+            | ReadApprovals | ReadSessions | RevokeGrants | Revoke | KillSessions
+            | ReadNotifications | RetryNotifications => false,
         },
     }
 }

@@ -16,14 +16,6 @@ impl State {
         self.durable.credentials_generation.saturating_add(1)
     }
 
-    /// Sealed secrets that connections in force need, by name.
-    pub fn needed_secrets(&self) -> impl Iterator<Item = (&str, &Sealed)> {
-        let secrets = self.durable.secrets.iter();
-        let needed =
-            secrets.filter(|(name, _)| self.connections_with_secret(name).next().is_some());
-        needed.map(|(name, stored)| (name.as_str(), &stored.sealed))
-    }
-
     /// A connection in force that shows this secret to its servers as the gateway's certificate.
     fn connection_showing(&self, secret: &str) -> Option<&str> {
         let mut connections = self.connections();

@@ -3,9 +3,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use imbl::OrdMap;
 use penstock_config::documents::{Connection, Document, Issuer, Role, Rule};
 use penstock_config::node::{NodeStatus, Position, SnapshotKey};
 use serde::{Deserialize, Serialize};
+
+use crate::approvals::{Approval, Compiled, Rates, Sweep};
+use crate::grants::{Grant, Use};
+use crate::index::Index;
+use crate::live::LiveLog;
+use crate::revocations::{Revocation, RevocationKey};
+use crate::sessions::NodeSessions;
 
 /// A set of public keys as JWK members (RFC 7517).
 pub type KeySet = Vec<serde_json::Map<String, serde_json::Value>>;
@@ -32,6 +40,22 @@ pub struct State {
     pub statuses: Arc<BTreeMap<String, Seen>>,
     /// Keys that snapshots are signed with: the one in use, then the one that replaces it.
     pub snapshot_keys: Arc<[SnapshotKey]>,
+    /// As whom exchanged tokens are signed; none before the process said so.
+    pub token_issuer: Option<Arc<crate::exchange::TokenIssuer>>,
+    /// What is open on nodes, by node id.
+    pub sessions: OrdMap<String, NodeSessions>,
+    /// What nodes act on at once.
+    pub live: LiveLog,
+    /// The documents in the form in which decisions are made.
+    pub(crate) compiled: Compiled,
+    /// What is looked up on every hold.
+    pub(crate) index: Index,
+    /// How fast identities ask.
+    pub(crate) rates: Rates,
+    /// What is to be looked at anew.
+    pub(crate) sweep: Sweep,
+    /// When time last passed here, milliseconds since the Unix epoch.
+    pub(crate) ticked_ms: u64,
 }
 
 /// What the store keeps: a reload gives exactly this back.
@@ -53,14 +77,22 @@ pub struct Durable {
     pub join_tokens: Arc<BTreeMap<String, JoinToken>>,
     /// Nodes by id.
     pub nodes: Arc<BTreeMap<String, Node>>,
+    /// Approvals by id.
+    pub approvals: OrdMap<String, Arc<Approval>>,
+    /// Grants by id.
+    pub grants: OrdMap<String, Arc<Grant>>,
+    /// Sessions that took a use or are over, by id.
+    pub uses: OrdMap<String, Arc<Use>>,
+    /// What does not hold any more.
+    pub revocations: OrdMap<RevocationKey, Arc<Revocation>>,
     /// The last act.
     pub act_head: ActHead,
     /// The last signed snapshot.
     pub snapshot: Option<SignedSnapshot>,
 }
 
-/// Times from the settings, in milliseconds.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+/// Times, in milliseconds, and limits from the settings.
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Tuning {
     /// `expires` - `issued` of a snapshot; it is issued again at half of that.
     pub snapshot_lifetime_ms: u64,
@@ -77,6 +109,10 @@ pub struct Tuning {
     /// A development state: its first-run documents follow the development environment, also
     /// through a roll-back.
     pub development: bool,
+    /// Where people look at approvals: what comes before `/approvals/ID`.
+    pub approval_url: String,
+    /// Most approvals that are pending.
+    pub approvals_pending_max: usize,
 }
 
 impl Default for Tuning {
@@ -89,6 +125,8 @@ impl Default for Tuning {
             backoff_ms_max: 300_000,
             join_file_lifetime_ms: 3_600_000,
             development: false,
+            approval_url: String::new(),
+            approvals_pending_max: 20_000,
         }
     }
 }
@@ -96,7 +134,7 @@ impl Default for Tuning {
 /// A document's kind and name.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct DocumentKey {
-    /// `issuer`, `connection`, `rule` or `role`.
+    /// One of [`Document::KINDS`].
     pub kind: &'static str,
     /// Its name.
     pub name: String,
@@ -105,7 +143,7 @@ pub struct DocumentKey {
 impl DocumentKey {
     /// The key of that kind and name; none for a kind that there is not.
     pub fn new(kind: &str, name: &str) -> Option<Self> {
-        let kind = ["issuer", "connection", "rule", "role"].into_iter().find(|k| *k == kind)?;
+        let kind = Document::KINDS.into_iter().find(|k| *k == kind)?;
         Some(Self { kind, name: name.to_owned() })
     }
 
@@ -114,9 +152,10 @@ impl DocumentKey {
         Self { kind: document.kind(), name: document.name().to_owned() }
     }
 
-    /// Whether the document says who is trusted or who governs: only an administrator changes it.
+    /// Whether the document says who is trusted, who governs, who is one person, or who is told and
+    /// may answer: only an administrator changes it.
     pub fn is_trust(&self) -> bool {
-        matches!(self.kind, "issuer" | "role")
+        !matches!(self.kind, "connection" | "rule")
     }
 }
 
@@ -299,11 +338,19 @@ impl State {
     /// The state as a store gave it back, with nothing known yet of fetches and nodes.
     pub fn new(durable: Durable, tuning: Tuning) -> Self {
         let mut state = Self {
+            compiled: Compiled::new(&durable),
+            index: Index::new(&durable),
             durable,
             tuning,
             fetches: Arc::default(),
             statuses: Arc::default(),
             snapshot_keys: Arc::default(),
+            token_issuer: None,
+            sessions: OrdMap::new(),
+            live: LiveLog::default(),
+            rates: Rates::default(),
+            sweep: Sweep::all(),
+            ticked_ms: 0,
         };
         crate::keys::reconcile(&mut state);
         state
@@ -313,7 +360,13 @@ impl State {
     pub fn issuers(&self) -> impl Iterator<Item = &Issuer> {
         self.durable.documents.values().filter_map(|stored| match &stored.document {
             Document::Issuer(issuer) => Some(issuer),
-            Document::Connection(_) | Document::Rule(_) | Document::Role(_) => None,
+            Document::Connection(_)
+            | Document::Rule(_)
+            | Document::Role(_)
+            | Document::Person(_)
+            | Document::Webhook(_)
+            | Document::Mail(_)
+            | Document::Workload(_) => None,
         })
     }
 
@@ -321,7 +374,13 @@ impl State {
     pub fn connections(&self) -> impl Iterator<Item = &Connection> {
         self.durable.documents.values().filter_map(|stored| match &stored.document {
             Document::Connection(connection) => Some(connection),
-            Document::Issuer(_) | Document::Rule(_) | Document::Role(_) => None,
+            Document::Issuer(_)
+            | Document::Rule(_)
+            | Document::Role(_)
+            | Document::Person(_)
+            | Document::Webhook(_)
+            | Document::Mail(_)
+            | Document::Workload(_) => None,
         })
     }
 
@@ -329,7 +388,13 @@ impl State {
     pub fn rules(&self) -> impl Iterator<Item = &Rule> {
         self.durable.documents.values().filter_map(|stored| match &stored.document {
             Document::Rule(rule) => Some(rule),
-            Document::Issuer(_) | Document::Connection(_) | Document::Role(_) => None,
+            Document::Issuer(_)
+            | Document::Connection(_)
+            | Document::Role(_)
+            | Document::Person(_)
+            | Document::Webhook(_)
+            | Document::Mail(_)
+            | Document::Workload(_) => None,
         })
     }
 
@@ -337,7 +402,13 @@ impl State {
     pub fn roles(&self) -> impl Iterator<Item = &Role> {
         self.durable.documents.values().filter_map(|stored| match &stored.document {
             Document::Role(role) => Some(role),
-            Document::Issuer(_) | Document::Connection(_) | Document::Rule(_) => None,
+            Document::Issuer(_)
+            | Document::Connection(_)
+            | Document::Rule(_)
+            | Document::Person(_)
+            | Document::Webhook(_)
+            | Document::Mail(_)
+            | Document::Workload(_) => None,
         })
     }
 

@@ -18,6 +18,13 @@ endpoints: [https://models.internal]
 tls: {client_certificate: {secret: shown}}
 ";
 
+const ALLOW: &str = "kind: rule
+name: engineers-list
+effect: allow
+subjects: [{groups: [engineers]}]
+operations: [list]
+";
+
 /// Verifies its servers by the nodes' own list.
 const PLAIN: &str = "kind: connection
 name: vllm
@@ -55,7 +62,9 @@ fn a_client_certificate_is_a_secret_that_nodes_need() {
     let mut world = World::new();
     set(&mut world, "shown", Ok(())).unwrap();
     world.apply(operator(), SECURE).unwrap();
-    let names: Vec<&str> = world.state.needed_secrets().map(|(name, _)| name).collect();
+    assert!(world.state.leases(0).is_empty(), "no rule reaches the connection");
+    world.apply(operator(), ALLOW).unwrap();
+    let names: Vec<&str> = world.state.leases(0).iter().map(|one| one.secret).collect();
     assert_eq!(names, ["shown"]);
     assert_eq!(world.state.connections_with_secret("shown").collect::<Vec<_>>(), ["vllm"]);
 }

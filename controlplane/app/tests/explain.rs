@@ -85,6 +85,46 @@ fn a_target_with_two_readings_is_a_bad_request() {
     assert_eq!((explained.status, explained.code), (400, Some("bad_request")));
 }
 
+/// Lists are looked at by somebody first, on Fridays.
+fn held_world() -> World {
+    let mut world = world();
+    let held = "
+kind: rule
+name: lists-on-fridays
+effect: approve
+subjects: [{groups: [engineers]}]
+operations: [list, model.delete]
+when: [{days: [fri], from: \"00:00\", to: \"24:00\"}]
+approval: {reviewers: [{groups: [leads]}], hold_ms_max: 1}
+";
+    world.apply(admin(), held).unwrap();
+    world
+}
+
+/// 2026-11-27 12:00 UTC, a Friday.
+const FRIDAY_MS: u64 = 1_795_780_800_000;
+
+#[test]
+fn a_request_that_needs_approval_names_the_rules_that_ask_for_it() {
+    let world = held_world();
+    let list = Question { at_ms: FRIDAY_MS, ..question("GET", "/llama/v1/models") };
+    let explained = answer(&world, &list);
+    assert!(!explained.allowed);
+    assert_eq!((explained.status, explained.code), (403, Some("approval_pending")));
+    assert_eq!(explained.approve, ["lists-on-fridays"]);
+    assert_eq!(explained.rule.as_deref(), Some("lists-on-fridays"));
+    assert!(explained.message.contains("needs approval by lists-on-fridays"), "{explained:?}");
+}
+
+#[test]
+fn what_is_explained_is_decided_at_the_time_that_is_asked_for() {
+    let world = held_world();
+    let list = Question { at_ms: FRIDAY_MS + 86_400_000, ..question("GET", "/llama/v1/models") };
+    let explained = answer(&world, &list);
+    assert!(explained.allowed, "{explained:?}");
+    assert_eq!(explained.approve, [""; 0]);
+}
+
 #[test]
 fn an_intent_narrows() {
     let world = world();

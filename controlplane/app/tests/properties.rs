@@ -142,6 +142,7 @@ fn copy(world: &World) -> World {
         published: Vec::new(),
         fetches: Vec::new(),
         changes: Vec::new(),
+        told: Vec::new(),
         signer: SnapshotSigner::generate().unwrap().0,
     }
 }

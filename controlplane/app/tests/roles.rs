@@ -9,7 +9,7 @@ use penstock_app::{Action, Requester, authorise, roles_of};
 use penstock_config::documents::RoleName;
 
 /// Rows: actions in the order of `Action::ALL`. Columns: admin, operator, auditor, approver, user.
-const MATRIX: [(&str, [bool; 5]); 11] = [
+const MATRIX: [(&str, [bool; 5]); 18] = [
     ("read documents", [true, true, true, true, false]),
     ("write connections and rules", [true, true, false, false, false]),
     ("write issuers and roles", [true, false, false, false, false]),
@@ -21,6 +21,13 @@ const MATRIX: [(&str, [bool; 5]); 11] = [
     ("issue join files", [true, false, false, false, false]),
     ("remove nodes", [true, false, false, false, false]),
     ("read acts", [true, false, true, false, false]),
+    ("see all approvals and grants", [true, true, true, true, false]),
+    ("see all sessions", [true, true, true, true, false]),
+    ("revoke grants of others", [true, true, false, false, false]),
+    ("revoke identities and tokens", [true, false, false, false, false]),
+    ("kill sessions", [true, true, false, false, false]),
+    ("read what channels were told", [true, true, true, false, false]),
+    ("tell channels again", [true, true, false, false, false]),
 ];
 
 const ROLES: [RoleName; 5] =

@@ -67,13 +67,13 @@ fn a_secret_raises_generation_and_revision_and_its_act_holds_no_ciphertext() {
 }
 
 #[test]
-fn only_secrets_that_connections_in_force_name_are_needed() {
+fn only_secrets_that_connections_in_force_name_are_leased() {
     let mut world = World::new();
     set(&mut world, "llama-key").unwrap();
     set(&mut world, "other").unwrap();
-    assert_eq!(world.state.needed_secrets().count(), 0);
+    assert!(world.state.leases(0).is_empty());
     world.apply(operator(), POLICY).unwrap();
-    let names: Vec<&str> = world.state.needed_secrets().map(|(name, _)| name).collect();
+    let names: Vec<&str> = world.state.leases(0).iter().map(|one| one.secret).collect();
     assert_eq!(names, ["llama-key"]);
 }
 

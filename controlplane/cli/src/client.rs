@@ -1,24 +1,21 @@
 //! Calls to the control plane's API, and what its answers mean for the exit code.
 
-use std::error::Error;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use axum::body::Bytes;
 use penstock_config::diagnostics::Diagnostic;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
-use reqwest::{Method, StatusCode, Url, redirect};
+use reqwest::{Method, StatusCode, Url};
 use serde::Deserialize;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
 use crate::access::Credential;
 use crate::failure::{Exit, Failure};
+use crate::transport::{self, ReadError};
 
 /// Longest call; publishing may wait for an identity provider.
 const CALL_TIMEOUT: Duration = Duration::from_secs(60);
-/// Longest wait for a connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Largest answer.
 const ANSWER_BYTES_MAX: usize = 256 << 20;
 
@@ -39,32 +36,17 @@ struct Problem {
 }
 
 impl Client {
-    /// A client for the API at a URL.
+    /// A client for the API at a URL; see [`transport::client`] about `ca`.
     ///
     /// # Errors
     /// The URL is none, or would send the token in clear text over a network.
-    pub(crate) fn new(url: &str, credential: Credential) -> Result<Self, Failure> {
-        let wrong = |why: &str| Failure::usage(format!("the control plane's URL {why}"));
-        let url = Url::parse(url).map_err(|_| wrong("can't be understood"))?;
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err(wrong("holds a user or a password").hint("set PENSTOCK_TOKEN"));
-        }
-        let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-        let loopback =
-            host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
-        if url.scheme() != "https" && !(url.scheme() == "http" && loopback) {
-            return Err(wrong("is neither https nor http on this machine"));
-        }
-        let mut builder = reqwest::Client::builder()
-            .redirect(redirect::Policy::none())
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(CALL_TIMEOUT);
-        if loopback {
-            builder = builder.no_proxy();
-        }
-        let http = builder
-            .build()
-            .map_err(|error| Failure::machine(format!("no HTTP client can be made: {error}")))?;
+    pub(crate) fn new(
+        url: &str,
+        ca: Option<&str>,
+        credential: Credential,
+    ) -> Result<Self, Failure> {
+        let url = transport::address(url, "the control plane's URL")?;
+        let http = transport::client(transport::is_loopback(&url), ca, Some(CALL_TIMEOUT))?;
         Ok(Self { http, url, credential })
     }
 
@@ -101,7 +83,7 @@ impl Client {
         body: Option<Bytes>,
     ) -> Result<Value, Failure> {
         let url = format!("{}{path}", self.url.as_str().trim_end_matches('/'));
-        let token = self.credential.token()?;
+        let token = self.credential.token().await?;
         let header = Zeroizing::new(format!("Bearer {}", token.as_str()));
         let mut header = HeaderValue::from_str(&header)
             .map_err(|_| Failure::usage("the token holds characters that no token may hold"))?;
@@ -119,15 +101,11 @@ impl Client {
         Err(refusal(status, &content))
     }
 
-    async fn read(&self, mut answer: reqwest::Response) -> Result<Vec<u8>, Failure> {
-        let mut content = Vec::new();
-        while let Some(piece) = answer.chunk().await.map_err(|error| self.unreachable(&error))? {
-            if content.len() + piece.len() > ANSWER_BYTES_MAX {
-                return Err(Failure::failed("the control plane's answer is too large"));
-            }
-            content.extend_from_slice(&piece);
-        }
-        Ok(content)
+    async fn read(&self, answer: reqwest::Response) -> Result<Vec<u8>, Failure> {
+        transport::read(answer, ANSWER_BYTES_MAX).await.map_err(|error| match error {
+            ReadError::Broken(error) => self.unreachable(&error),
+            ReadError::TooLarge => Failure::failed("the control plane's answer is too large"),
+        })
     }
 
     fn understood(&self, content: &[u8]) -> Result<Value, Failure> {
@@ -138,15 +116,13 @@ impl Client {
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> Failure {
-        let mut cause: &dyn Error = error;
-        while let Some(source) = cause.source() {
-            cause = source;
-        }
+        let cause = transport::root_cause(error);
         let failure =
             Failure::failed(format!("the control plane at {} does not answer: {cause}", self.url));
         match self.credential {
             Credential::Minted(_) => failure.hint("is `penstock dev` running on this state?"),
             Credential::Given(_) => failure.hint("check PENSTOCK_URL"),
+            Credential::Profile(_, _) => failure,
         }
     }
 }
@@ -173,7 +149,7 @@ mod tests {
     use super::*;
 
     fn refused(url: &str) -> Option<Failure> {
-        Client::new(url, Credential::Given(Zeroizing::new("token".to_owned()))).err()
+        Client::new(url, None, Credential::Given(Zeroizing::new("token".to_owned()))).err()
     }
 
     #[test]

@@ -22,6 +22,8 @@ struct Node {
     cores: Vec<Core>,
     #[serde(default)]
     refused: Option<String>,
+    #[serde(default)]
+    live_sequence: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -53,6 +55,41 @@ pub(crate) async fn wait(
                 .hint(
                     "it is published: nodes take it as soon as they can; one that is gone for good \
                      is removed by `penstock nodes delete ID`",
+                )
+                .details(lines));
+        }
+        sleep(LOOK_EVERY).await;
+    }
+}
+
+/// Waits until every core of every node has acted on what ended at once, up to a sequence.
+///
+/// # Errors
+/// The time is over: the nodes that have not are named. Such a node ends what was granted by
+/// itself once it has heard nothing for ten seconds.
+pub(crate) async fn acted_on(
+    client: &Client,
+    sequence: u64,
+    timeout: Duration,
+) -> Result<(), Failure> {
+    let began = Instant::now();
+    loop {
+        let rows = client.get("/api/v1/nodes").await?;
+        let nodes: Vec<Node> = serde_json::from_value(rows)
+            .map_err(|error| Failure::failed(format!("the nodes can't be understood: {error}")))?;
+        let lines: Vec<String> = nodes
+            .iter()
+            .filter(|node| node.live_sequence.is_none_or(|acted_on| acted_on < sequence))
+            .map(|node| format!("node {} has not acted on it", title(node)))
+            .collect();
+        if lines.is_empty() {
+            return Ok(());
+        }
+        if began.elapsed() >= timeout {
+            return Err(Failure::failed("it is revoked, and not every node has acted on it")
+                .hint(
+                    "a node that hears nothing ends what was granted by itself, ten seconds later \
+                     unless its settings say otherwise",
                 )
                 .details(lines));
         }

@@ -17,6 +17,18 @@ pub(crate) enum Kind {
     /// Who may do what in the control plane
     #[value(alias = "roles")]
     Role,
+    /// Identities that are one person
+    #[value(alias = "persons", alias = "people")]
+    Person,
+    /// A system that is told, and that may answer
+    #[value(alias = "webhooks")]
+    Webhook,
+    /// People who are told by e-mail
+    #[value(alias = "mails")]
+    Mail,
+    /// Whose tokens are exchanged
+    #[value(alias = "workloads")]
+    Workload,
 }
 
 impl Kind {
@@ -27,6 +39,10 @@ impl Kind {
             Self::Connection => "connection",
             Self::Rule => "rule",
             Self::Role => "role",
+            Self::Person => "person",
+            Self::Webhook => "webhook",
+            Self::Mail => "mail",
+            Self::Workload => "workload",
         }
     }
 }

@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 use serde_json::Value;
 
 use crate::failure::Failure;
+use crate::terminal::is_treacherous;
 use crate::yaml;
 
 /// How a listing is printed.
@@ -39,9 +40,33 @@ pub(crate) fn listing(rows: &Value, format: Format, columns: &[Column]) -> Resul
     }
 }
 
-/// Indented JSON with a line end.
+/// Indented JSON with a line end. What could steer a terminal is written as an escape, which every
+/// reader takes for the same text.
 pub(crate) fn json(value: &Value) -> String {
-    format!("{value:#}\n")
+    let mut out = String::new();
+    for c in format!("{value:#}\n").chars() {
+        if c != '\n' && is_treacherous(c) {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                out.push_str(&format!("\\u{unit:04x}"));
+            }
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// One value, not a listing, in the form that was asked for; `story` is the one for people.
+pub(crate) fn one(
+    value: &Value,
+    format: Format,
+    story: impl FnOnce(&Value) -> String,
+) -> Result<(), Failure> {
+    match format {
+        Format::Table => data(&story(value)),
+        Format::Json => data(&json(value)),
+        Format::Yaml => data(&yaml::emit(value)),
+    }
 }
 
 /// Writes data to standard output. A reader that has gone (`| head -1`) is no failure.
@@ -55,15 +80,15 @@ pub(crate) fn data(text: &str) -> Result<(), Failure> {
     }
 }
 
-/// Writes one line of talk to standard error; control characters can't steer the terminal.
+/// Writes one line of talk to standard error; nothing in it can steer the terminal.
 pub(crate) fn talk(line: &str) {
     let _ = writeln!(std::io::stderr(), "{}", printable(line, true));
 }
 
-/// The text with control characters replaced, line ends kept only where asked for.
+/// The text with everything that is treacherous replaced, line ends kept only where asked for.
 pub(crate) fn printable(text: &str, keep_line_ends: bool) -> String {
     text.chars()
-        .map(|c| if c.is_control() && !(keep_line_ends && c == '\n') { '\u{fffd}' } else { c })
+        .map(|c| if is_treacherous(c) && !(keep_line_ends && c == '\n') { '\u{fffd}' } else { c })
         .collect()
 }
 
@@ -123,5 +148,13 @@ mod tests {
         let columns: &[Column] = &[("NAME", |r| cell(r, "name")), ("N", |r| cell(r, "n"))];
         let expected = "NAME         N\na\u{fffd}[2J\u{fffd}       1,2\nlonger-name  -\n";
         assert_eq!(table(&rows, columns), expected);
+    }
+
+    #[test]
+    fn json_says_the_same_and_cannot_steer_the_terminal() {
+        let value = json!({"a\u{9b}": "\u{1b}[2J \u{202e}\u{e0041} \\ ü"});
+        let text = json(&value);
+        assert!(!text.chars().any(|c| c != '\n' && is_treacherous(c)), "{text:?}");
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
     }
 }

@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::terminal::is_treacherous;
+
 /// The value as a YAML document with a line end.
 pub(crate) fn emit(value: &Value) -> String {
     let mut out = String::new();
@@ -88,14 +90,14 @@ fn plain_or_quoted(text: &str) -> String {
     if begins_well && goes_on_well && !WORDS.contains(&text.to_ascii_lowercase().as_str()) {
         text.to_owned()
     } else {
-        // DEL and the C1 controls may stand in JSON as they are, but not in YAML.
+        // DEL and the C1 controls may stand in JSON as they are, but not in YAML; what could steer
+        // a terminal stands in neither.
         let json = Value::from(text).to_string();
         json.chars()
-            .map(|c| match c {
-                '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' => {
-                    format!("\\u{:04x}", u32::from(c))
-                }
-                other => other.to_string(),
+            .map(|c| match u32::from(c) {
+                _ if !is_treacherous(c) => c.to_string(),
+                code if code <= 0xffff => format!("\\u{code:04x}"),
+                code => format!("\\U{code:08x}"),
             })
             .collect()
     }
@@ -119,10 +121,23 @@ mod tests {
 
     #[test]
     fn text_that_a_reader_could_take_for_something_else_is_quoted() {
-        for text in ["1", "127.0.0.1:80", "a: b", "", "No", "# x", "*", "a\nb", "ü", "\u{85}"] {
+        for text in [
+            "1",
+            "127.0.0.1:80",
+            "a: b",
+            "",
+            "No",
+            "# x",
+            "*",
+            "a\nb",
+            "ü",
+            "\u{85}",
+            "\u{202e}",
+            "\u{e0041}",
+        ] {
             let quoted = plain_or_quoted(text);
             assert!(quoted.starts_with('"'), "{text:?} became {quoted}");
-            assert!(!quoted.chars().any(char::is_control), "{text:?} became {quoted}");
+            assert!(!quoted.chars().any(is_treacherous), "{text:?} became {quoted}");
         }
         assert_eq!(plain_or_quoted("infer.chat"), "infer.chat");
     }

@@ -7,7 +7,7 @@ mod support;
 use support::{code, penstock, stdout};
 
 /// Every command, and a word of its help that would be missed.
-const COMMANDS: [(&[&str], &str); 20] = [
+const COMMANDS: [(&[&str], &str); 47] = [
     (&["dev"], "--expose-development"),
     (&["token"], "--ttl"),
     (&["apply"], "--expect-version"),
@@ -24,8 +24,35 @@ const COMMANDS: [(&[&str], &str); 20] = [
     (&["explain"], "Exit code 0"),
     (&["nodes"], "join-file"),
     (&["nodes", "list"], "--output"),
+    (&["notifications", "list"], "--only <STATE>"),
+    (&["notifications", "retry"], "<ID>"),
     (&["nodes", "join-file"], "one-time token"),
     (&["nodes", "delete"], "<ID>"),
+    (&["login"], "--device"),
+    (&["logout"], "--profile <NAME>"),
+    (&["whoami"], "--output"),
+    (&["connect"], "--port <N>"),
+    (&["approvals"], "close-review"),
+    (&["approvals", "list"], "--only <STATE>"),
+    (&["approvals", "show"], "--as-user <USER>"),
+    (&["approvals", "withdraw"], "<ID>"),
+    (&["approvals", "justify"], "<TEXT>"),
+    (&["approvals", "close-review"], "<ID>"),
+    (&["approve"], "--uses 5 --minutes 20"),
+    (&["deny"], "--reason <TEXT>"),
+    (&["request"], "--wait"),
+    (&["grants"], "revoke"),
+    (&["grants", "list"], "--only <STATE>"),
+    (&["grants", "show"], "--output"),
+    (&["grants", "revoke"], "--wait"),
+    (&["grants", "return"], "<ID>"),
+    (&["sessions"], "penstock-session"),
+    (&["sessions", "list"], "--output"),
+    (&["sessions", "show"], "--output"),
+    (&["sessions", "kill"], "--reason <TEXT>"),
+    (&["revoke"], "SHA-256"),
+    (&["revoke", "identity"], "<SUBJECT>"),
+    (&["revoke", "token"], "standard input"),
     (&["completions"], "bash"),
     (&[], "Exit codes"),
 ];
@@ -60,13 +87,25 @@ async fn the_first_help_names_every_command_and_no_other() {
     let expected = [
         "dev",
         "token",
+        "login",
+        "logout",
+        "whoami",
         "apply",
         "get",
         "delete",
         "versions",
         "secret",
         "explain",
+        "connect",
+        "approvals",
+        "approve",
+        "deny",
+        "request",
+        "grants",
+        "sessions",
+        "revoke",
         "nodes",
+        "notifications",
         "completions",
         "help",
     ];
@@ -78,6 +117,8 @@ async fn completions_are_a_script() {
     let home = tempfile::tempdir().unwrap();
     for shell in ["bash", "zsh", "fish"] {
         let output = penstock(home.path(), &["completions", shell]).output().await.unwrap();
-        assert!(stdout(&output).contains("expect-version"), "{shell}");
+        for flag in ["expect-version", "as-groups", "close-review"] {
+            assert!(stdout(&output).contains(flag), "{shell} lacks {flag}");
+        }
     }
 }

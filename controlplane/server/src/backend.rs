@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
-use penstock_api::backend::{ActPage, Later, VersionContent};
+use penstock_api::backend::{ActPage, Later, NodeHeard, VersionContent};
 use penstock_api::{Backend, Failure};
 use penstock_app::state::Version;
 use penstock_app::{Answer, Event, Requester, State, hex, sha256_hex};
@@ -12,10 +12,12 @@ use penstock_config::node::{JoinFile, SnapshotKey};
 use penstock_store::{PAGE_ROWS_MAX, Store};
 use zeroize::Zeroizing;
 
+use crate::correspondence::Mailroom;
+use crate::live::Heard;
 use crate::log::{self, Level, now_ms};
 use crate::presence::Presence;
 use crate::random;
-use crate::tokens::{Tokens, Unidentified};
+use crate::tokens::{Tokens, Unidentified, is_revoked};
 use crate::worker::{Command, Handle, unavailable};
 
 /// Most versions of one listing.
@@ -35,6 +37,8 @@ pub(crate) struct ServerBackend {
     pub(crate) store: Store,
     pub(crate) tokens: Tokens,
     pub(crate) presence: Presence,
+    pub(crate) heard: Heard,
+    pub(crate) mailroom: Mailroom,
     pub(crate) join: JoinTemplate,
 }
 
@@ -60,7 +64,10 @@ impl Backend for ServerBackend {
 
     fn identify(&self, token: &[u8]) -> Option<Identity> {
         match self.tokens.identify(token, now_ms()) {
-            Ok(identity) => Some(identity),
+            Ok(identity) => {
+                let revoked = is_revoked(&self.handle.state(), &identity, token);
+                (!revoked).then_some(identity)
+            }
             Err(Unidentified::Refused) => None,
             Err(Unidentified::UnknownKey { issuer, kid }) => {
                 if self.handle.state().is_worth_fetching(&issuer, &kid, now_ms()) {
@@ -110,11 +117,22 @@ impl Backend for ServerBackend {
         .boxed()
     }
 
+    fn fresh(&self) -> Result<String, Failure> {
+        random::fresh().map_err(|error| {
+            log::line(Level::Error, "random", &error);
+            Failure::Unavailable
+        })
+    }
+
     fn is_working(&self) -> bool {
         self.handle.is_working()
     }
 
     fn is_connected(&self, node: &str) -> bool {
         self.presence.has(node)
+    }
+
+    fn heard(&self, node: &str) -> Option<NodeHeard> {
+        self.heard.of(node)
     }
 }

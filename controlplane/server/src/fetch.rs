@@ -3,8 +3,6 @@
 #[cfg(test)]
 mod tests;
 
-use std::error::Error;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use penstock_app::jwks::{self, JwksError};
@@ -17,7 +15,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, StatusCode, Url};
 
 use crate::log::{self, Level};
-use crate::reach::{OutOfReach, Reach, Resolver};
+use crate::reach::{self, Reach, Resolver};
 
 /// For discovery and keys together.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -65,7 +63,7 @@ impl Fetcher {
     /// # Errors
     /// The machine's trusted roots can't be read.
     pub(crate) fn new(development: bool, private: bool) -> Result<Self, String> {
-        let reach = Reach { loopback: development || private, private };
+        let reach = Reach::of(development, private);
         let client = Client::builder()
             .redirect(Policy::none())
             .no_proxy()
@@ -105,7 +103,7 @@ impl Fetcher {
 
     async fn get(&self, url: Url) -> Result<Vec<u8>, FetchError> {
         // An address in place of a name is not looked up.
-        if literal(&url).is_some_and(|address| !self.reach.allows(address)) {
+        if !self.reach.allows_literal(&url) {
             return Err(FetchError::OutOfReach);
         }
         let request = self.client.get(url).header(ACCEPT, "application/json");
@@ -132,37 +130,16 @@ impl Fetcher {
 fn broken(error: &reqwest::Error) -> FetchError {
     if error.is_timeout() {
         FetchError::Timeout
-    } else if is_out_of_reach(error) {
+    } else if reach::is_out_of_reach(error) {
         FetchError::OutOfReach
     } else {
         FetchError::Connection
     }
 }
 
-fn is_out_of_reach(error: &reqwest::Error) -> bool {
-    let first: &(dyn Error + 'static) = error;
-    std::iter::successors(Some(first), |error| (*error).source())
-        .any(|error| error.is::<OutOfReach>())
-}
-
-/// The address that a URL names in place of a host name.
-fn literal(url: &Url) -> Option<IpAddr> {
-    url.host_str()?.trim_start_matches('[').trim_end_matches(']').parse().ok()
-}
-
 /// An address that keys may come from: https, or http on loopback where that is allowed.
 fn address(text: &str, loopback_http: bool) -> Result<Url, FetchError> {
-    let url = Url::parse(text).map_err(|_| FetchError::Address)?;
-    let host = url.host_str().unwrap_or_default();
-    let loopback =
-        host == "localhost" || literal(&url).is_some_and(|address| address.is_loopback());
-    let fits = match url.scheme() {
-        "https" => !host.is_empty(),
-        "http" => loopback_http && loopback,
-        _ => false,
-    };
-    let plain = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
-    if fits && plain { Ok(url) } else { Err(FetchError::Address) }
+    reach::url(text, loopback_http).ok_or(FetchError::Address)
 }
 
 /// The keys that pass every check, one by one and together.

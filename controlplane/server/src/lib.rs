@@ -4,16 +4,23 @@
 
 mod authority;
 mod backend;
+mod correspondence;
+mod exchange;
 mod fetch;
 mod files;
+mod holds;
+mod leases;
 mod limits;
 mod listener;
+mod live;
 pub mod log;
 mod nodes;
+mod notify;
 mod presence;
 mod random;
 mod reach;
 pub mod secrets_input;
+mod sign_in;
 mod start;
 mod tokens;
 mod worker;

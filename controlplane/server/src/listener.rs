@@ -3,7 +3,7 @@
 mod stall;
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use axum::response::{IntoResponse as _, Response};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use penstock_api::correspondence::PeerAddress;
 use penstock_app::sha256_hex;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -45,9 +46,17 @@ const BUFFER_BYTES_MAX: usize = 64 * 1024;
 /// What calls under way get after a signal.
 pub(crate) const GRACE: Duration = Duration::from_secs(5);
 
-/// The other side's certificate: SHA-256 of its DER, hex; none where it showed none.
-#[derive(Clone, Debug)]
-pub(crate) struct Peer(pub(crate) Option<Arc<str>>);
+/// The other side of a connection.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Peer {
+    /// Its certificate: SHA-256 of the DER, hex; none where it showed none.
+    pub(crate) certificate: Option<Arc<str>>,
+    /// The node that had this certificate when the connection began. Whether it still has is to be
+    /// asked at each call; who it would be is not to be searched for again.
+    pub(crate) node: Option<Arc<str>>,
+    /// Its address, where the system says.
+    pub(crate) address: Option<IpAddr>,
+}
 
 /// What goes on as long as a connection does.
 pub(crate) type Attendance = Arc<dyn Fn(&Peer) -> Option<crate::presence::Present> + Send + Sync>;
@@ -116,8 +125,9 @@ impl Listener {
     async fn connection(&self, stream: TcpStream, stop: watch::Receiver<bool>) {
         // A small answer is not to wait for the other side's acknowledgement; best effort.
         let _ = stream.set_nodelay(true);
+        let address = stream.peer_addr().ok().map(|address| address.ip());
         let Some(tls) = &self.tls else {
-            return self.serve(stream, Peer(None), stop).await;
+            return self.serve(stream, Peer { address, ..Peer::default() }, stop).await;
         };
         let handshake = TlsAcceptor::from(tls.clone()).accept(stream);
         // Who does not speak TLS, or not in time, gets no answer.
@@ -126,17 +136,19 @@ impl Listener {
         };
         let certificates = stream.get_ref().1.peer_certificates();
         let certificate = certificates.and_then(|certificates| certificates.first());
-        let peer = Peer(certificate.map(|certificate| sha256_hex(certificate).into()));
+        let certificate = certificate.map(|certificate| sha256_hex(certificate).into());
+        let peer = Peer { certificate, node: None, address };
         self.serve(stream, peer, stop).await;
     }
 
     async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         stream: S,
-        peer: Peer,
+        mut peer: Peer,
         stop: watch::Receiver<bool>,
     ) {
         let present = (self.attendance)(&peer);
+        peer.node = present.as_ref().map(|present| present.node());
         match &self.strangers {
             Some(room) if present.is_none() => {
                 let Ok(_permit) = room.try_acquire() else { return };
@@ -180,6 +192,9 @@ async fn answer(
     peer: Peer,
 ) -> Result<Response, Infallible> {
     let mut request: Request = request.map(Body::new);
+    if let Some(address) = peer.address {
+        request.extensions_mut().insert(PeerAddress(address));
+    }
     request.extensions_mut().insert(peer);
     match tokio::time::timeout(CALL_TIMEOUT, router.oneshot(request)).await {
         Ok(answer) => answer,

@@ -10,6 +10,12 @@ use penstock_server::{Options, StartError, check, raise_open_files, secrets_inpu
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use tokio::signal::unix::{SignalKind, signal};
 
+/// What is freed, a secret that was opened or a body that brought one, is zero before anybody else
+/// gets it.
+#[global_allocator]
+static ALLOCATOR: zeroizing_alloc::ZeroAlloc<std::alloc::System> =
+    zeroizing_alloc::ZeroAlloc(std::alloc::System);
+
 /// It ran, and a part of it died.
 const EXIT_FAILED: u8 = 1;
 /// The machine or the settings do not allow it (sysexits' EX_CONFIG).

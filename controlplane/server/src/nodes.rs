@@ -13,20 +13,19 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use penstock_api::{Failure, Problem};
 use penstock_app::event::Joined;
-use penstock_app::vault::{self, MasterKey};
+use penstock_app::vault::MasterKey;
 use penstock_app::{Event, Refusal, hex, sha256_hex};
-use penstock_config::node::{
-    Credentials, JoinAnswer, JoinRequest, LeasedCredential, NodeStatus, Position, UnknownKey,
-};
+use penstock_config::node::{JoinAnswer, JoinRequest, NodeStatus, Position, UnknownKey};
 use serde::Deserialize;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::authority::Authority;
 use crate::listener::Peer;
+use crate::live::Heard;
 use crate::log::{self, Level, now_ms};
-use crate::random;
 use crate::worker::Handle;
+use crate::{holds, leases, live, random};
 
 /// Longest wait for a newer snapshot.
 const WAIT_MS_MAX: u64 = 30_000;
@@ -42,6 +41,7 @@ pub(crate) struct Nodes {
     pub(crate) authority: Arc<Authority>,
     pub(crate) master: Arc<MasterKey>,
     pub(crate) stop: watch::Receiver<bool>,
+    pub(crate) heard: Heard,
 }
 
 /// What a node has, and how long it waits for more.
@@ -58,15 +58,25 @@ struct Held {
 }
 
 /// A node with the certificate that the state lists.
-struct NodeId(String);
+pub(crate) struct NodeId(pub(crate) String);
 
 pub(crate) fn router(nodes: Nodes) -> Router {
     Router::new()
         .route("/node/v1/join", post(join).layer(DefaultBodyLimit::max(JOIN_BYTES_MAX)))
         .route("/node/v1/snapshot", get(snapshot))
-        .route("/node/v1/credentials", get(credentials))
+        .route(
+            "/node/v1/leases",
+            post(leases::leases).layer(DefaultBodyLimit::max(leases::LEASES_BYTES_MAX)),
+        )
         .route("/node/v1/status", post(status))
         .route("/node/v1/unknown-key", post(unknown_key))
+        .route("/node/v1/live", get(live::live))
+        .route("/node/v1/holds", post(holds::hold))
+        .route("/node/v1/ends", post(holds::ends))
+        .route(
+            "/node/v1/sessions",
+            post(holds::sessions).layer(DefaultBodyLimit::max(holds::SESSIONS_BYTES_MAX)),
+        )
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(nodes)
 }
@@ -75,8 +85,8 @@ impl FromRequestParts<Nodes> for NodeId {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, nodes: &Nodes) -> Result<Self, Problem> {
-        let peer = parts.extensions.get::<Peer>();
-        let certificate = peer.and_then(|peer| peer.0.clone()).ok_or_else(|| {
+        let peer = parts.extensions.get::<Peer>().cloned().unwrap_or_default();
+        let certificate = peer.certificate.ok_or_else(|| {
             Problem::new(
                 StatusCode::UNAUTHORIZED,
                 "no_certificate",
@@ -84,13 +94,20 @@ impl FromRequestParts<Nodes> for NodeId {
             )
         })?;
         let state = nodes.handle.state();
+        let has_it = |node: &Arc<str>| {
+            let row = state.durable.nodes.get(&**node);
+            row.is_some_and(|row| row.certificate_sha256 == *certificate)
+        };
+        if let Some(node) = peer.node.filter(has_it) {
+            return Ok(Self(node.as_ref().to_owned()));
+        }
         let node = state.node_with_certificate(&certificate).ok_or_else(unknown_node)?;
         Ok(Self(node.to_owned()))
     }
 }
 
 /// Never joined, or was removed.
-fn unknown_node() -> Problem {
+pub(crate) fn unknown_node() -> Problem {
     Problem::new(StatusCode::FORBIDDEN, "unknown_node", "no node has this certificate")
 }
 
@@ -154,24 +171,6 @@ async fn snapshot(
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-/// The secrets that connections in force need, opened for the node's memory.
-async fn credentials(State(nodes): State<Nodes>, _node: NodeId) -> Result<Response, Problem> {
-    let state = nodes.handle.state();
-    let mut credentials =
-        Credentials { generation: state.durable.credentials_generation, credentials: Vec::new() };
-    for (name, sealed) in state.needed_secrets() {
-        let value = vault::open(&nodes.master, name, sealed)
-            .map_err(|error| internal("secret_unreadable", &format!("{name}: {error}")))?;
-        let name = name.to_owned();
-        credentials.credentials.push(LeasedCredential { name, value: (*value).clone() });
-    }
-    let mut response = Json(&credentials).into_response();
-    response
-        .headers_mut()
-        .insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
-    Ok(response)
-}
-
 /// How a node is.
 async fn status(
     State(nodes): State<Nodes>,
@@ -195,13 +194,17 @@ async fn unknown_key(
 }
 
 /// What is wrong with a body is said without a word of it.
-fn body<T>(request: Result<Json<T>, JsonRejection>) -> Result<T, Problem> {
-    request
-        .map(|Json(value)| value)
-        .map_err(|_| Problem::bad_request("the body is not the JSON that is expected"))
+pub(crate) fn body<T>(request: Result<Json<T>, JsonRejection>) -> Result<T, Problem> {
+    request.map(|Json(value)| value).map_err(|rejection| {
+        if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "the body is too large")
+        } else {
+            Problem::bad_request("the body is not the JSON that is expected")
+        }
+    })
 }
 
-fn internal(event: &'static str, text: &str) -> Problem {
+pub(crate) fn internal(event: &'static str, text: &str) -> Problem {
     log::line(Level::Error, event, text);
     Failure::Unavailable.into()
 }

@@ -5,18 +5,25 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Open connections by node id. Copies share it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Presence(Arc<Mutex<BTreeMap<String, usize>>>);
+pub(crate) struct Presence(Arc<Mutex<BTreeMap<Arc<str>, usize>>>);
 
 /// One open connection; it ends with this value.
 #[derive(Debug)]
 pub(crate) struct Present {
     presence: Presence,
-    node: String,
+    node: Arc<str>,
+}
+
+impl Present {
+    /// Whose it is.
+    pub(crate) fn node(&self) -> Arc<str> {
+        self.node.clone()
+    }
 }
 
 impl Presence {
     /// Counts a connection of a node until the returned value is dropped.
-    pub(crate) fn enter(&self, node: String) -> Present {
+    pub(crate) fn enter(&self, node: Arc<str>) -> Present {
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = open.entry(node.clone()).or_default();
         *count = count.saturating_add(1);

@@ -1,9 +1,10 @@
-//! Which addresses issuers' keys may come from, looked at after a name was resolved: what a name
-//! says before says nothing about where it leads.
+//! Which addresses issuers' keys may come from, and messages go to, looked at after a name was
+//! resolved: what a name says before says nothing about where it leads.
 
 use std::error::Error;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use reqwest::Url;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 /// The answer of every cloud's metadata service that does not lie in a link-local range.
@@ -25,11 +26,49 @@ pub(crate) struct Reach {
 
 /// A name led only to addresses that may not be reached.
 #[derive(Debug, thiserror::Error)]
-#[error("an address that keys may not come from")]
+#[error("an address that may not be reached")]
 pub(crate) struct OutOfReach;
 
+/// Whether that is why something failed.
+pub(crate) fn is_out_of_reach(error: &(dyn Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| (*error).source())
+        .any(|error| error.is::<OutOfReach>())
+}
+
+/// A URL of ours to call: https, or http on loopback where that is allowed; without a name, a
+/// password or a fragment.
+pub(crate) fn url(text: &str, loopback_http: bool) -> Option<Url> {
+    let url = Url::parse(text).ok()?;
+    let host = url.host_str().unwrap_or_default();
+    let loopback =
+        host == "localhost" || literal(&url).is_some_and(|address| address.is_loopback());
+    let fits = match url.scheme() {
+        "https" => !host.is_empty(),
+        "http" => loopback_http && loopback,
+        _ => false,
+    };
+    let plain = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
+    (fits && plain).then_some(url)
+}
+
+/// The address that a URL names in place of a host name.
+fn literal(url: &Url) -> Option<IpAddr> {
+    url.host_str()?.trim_start_matches('[').trim_end_matches(']').parse().ok()
+}
+
 impl Reach {
-    /// Whether keys may come from there.
+    /// What follows from the settings.
+    pub(crate) fn of(development: bool, private: bool) -> Self {
+        Self { loopback: development || private, private }
+    }
+
+    /// Whether a URL may be called, as far as that shows before a look-up: an address in place of a
+    /// name is not looked up.
+    pub(crate) fn allows_literal(self, url: &Url) -> bool {
+        literal(url).is_none_or(|address| self.allows(address))
+    }
+
+    /// Whether that may be reached.
     pub(crate) fn allows(self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         if METADATA.contains(&address) {

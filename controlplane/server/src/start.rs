@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use penstock_app::exchange::{ExchangeEvent, TokenIssuer};
 use penstock_app::vault::{self, KEY_BYTES, MasterKey};
 use penstock_app::{Event, Refusal, Requester, State, Tuning, hex};
 use penstock_config::diagnostics::Diagnostic;
@@ -30,13 +31,18 @@ use zeroize::Zeroizing;
 
 use crate::authority::{Authority, hosts};
 use crate::backend::{JoinTemplate, ServerBackend};
+use crate::correspondence::Mailroom;
+use crate::exchange::{self, Exchanges, TokenSigner};
 use crate::fetch::Fetcher;
 use crate::files::{check_private, lock, make_folder, read_or_make_key};
 use crate::listener::{API_HEAD_TIMEOUT, Listener, NODE_HEAD_TIMEOUT, Peer, STRANGERS_MAX, bind};
+use crate::live::Heard;
 use crate::log::{self, Level};
 use crate::nodes::{self, Nodes};
+use crate::notify::{Delivery, Mailer, Poster};
 use crate::presence::Presence;
 use crate::random;
+use crate::sign_in::{self, SignIn};
 use crate::tokens::Tokens;
 use crate::worker::{Command, Handle, Parts, Worker};
 
@@ -44,6 +50,9 @@ use crate::worker::{Command, Handle, Parts, Worker};
 const DEVELOPMENT_FILE: &str = "development";
 /// The environment's encryption key.
 const ENCRYPTION_KEY: &str = "PENSTOCK_ENCRYPTION_KEY";
+/// The key that exchanged tokens are signed with, in the state. Without it another one is made, and
+/// the tokens of the last minutes count no more.
+const TOKEN_KEY_FILE: &str = "token.key";
 /// How long a start waits for the first answers of issuers.
 const FIRST_KEYS_TIMEOUT: Duration = Duration::from_secs(6);
 /// Largest settings or first-run file, in bytes.
@@ -158,6 +167,9 @@ pub fn check(path: &Path, development: bool) -> Result<ControlplaneSettings, Sta
     if let Some(file) = &settings.first_run_file {
         first_run(file)?;
     }
+    if let Some(smtp) = &settings.smtp {
+        Mailer::open(smtp, development)?;
+    }
     Ok(settings)
 }
 
@@ -208,7 +220,10 @@ pub async fn start(options: Options) -> Result<Server, StartError> {
     let api = bind(settings.listen, "listen").await?;
     let nodes = bind(settings.nodes_listen, "nodes_listen").await?;
     let store = open_store(&settings.state_dir).await?;
-    let state = State::new(store.load().await.map_err(|e| store_failed(&e))?, tuning);
+    tuning.approval_url = people_url(&settings, &api)?;
+    let run = hex(&*random::bytes::<16>()?);
+    let durable = store.load().await.map_err(|e| store_failed(&e))?;
+    let state = State::new(durable, tuning).with_run(run);
     open_all(&state, &keys.master)?;
     warn_of_broken_acts(&store).await?;
 
@@ -223,9 +238,13 @@ pub async fn start(options: Options) -> Result<Server, StartError> {
     });
     let worker = tokio::spawn(worker.run());
     put_in_force(&handle, &settings, &keys.snapshot_keys, secrets, &keys.master).await?;
+    let exchanges = exchanges(&handle, &tokens, &settings, &api, keys.token_signer).await?;
     wait_for_first_keys(&handle).await;
 
     let (stop, stopped) = watch::channel(false);
+    let delivery = delivery(&settings, development, &handle, &store, &keys.master)?;
+    let sign_in =
+        sign_in(&settings, development, &delivery, &tokens, people_url(&settings, &api)?)?;
     let opened = Opened {
         handle,
         store: store.clone(),
@@ -234,13 +253,20 @@ pub async fn start(options: Options) -> Result<Server, StartError> {
         master: keys.master,
         snapshot_keys: keys.snapshot_keys,
         presence: Presence::default(),
+        heard: Heard::default(),
+        exchanges,
+        mailroom: Mailroom { delivery: delivery.clone(), failures: Arc::default(), sign_in },
     };
     let nodes_address = local_address(&nodes)?;
     let nodes_url =
         settings.nodes_url.clone().unwrap_or_else(|| format!("https://{nodes_address}"));
     let (api, api_url) = opened.api(api, &settings, &nodes_url)?;
     let nodes = opened.nodes(nodes, &nodes_url, stopped.clone())?;
-    let listeners = vec![tokio::spawn(api.run(stopped.clone())), tokio::spawn(nodes.run(stopped))];
+    let listeners = vec![
+        tokio::spawn(api.run(stopped.clone())),
+        tokio::spawn(nodes.run(stopped.clone())),
+        tokio::spawn(delivery.run(stopped)),
+    ];
     Ok(Server { api: api_url, nodes: nodes_url, stop, listeners, worker, store, _lock: lock })
 }
 
@@ -253,6 +279,9 @@ struct Opened {
     master: Arc<MasterKey>,
     snapshot_keys: Vec<SnapshotKey>,
     presence: Presence,
+    heard: Heard,
+    exchanges: Exchanges,
+    mailroom: Mailroom,
 }
 
 impl Opened {
@@ -268,6 +297,8 @@ impl Opened {
             store: self.store.clone(),
             tokens: self.tokens.clone(),
             presence: self.presence.clone(),
+            heard: self.heard.clone(),
+            mailroom: self.mailroom.clone(),
             join: JoinTemplate {
                 url: nodes_url.to_owned(),
                 ca_sha256: self.authority.certificate_sha256(),
@@ -276,12 +307,12 @@ impl Opened {
             },
         };
         let tls = settings.tls.as_ref().map(tls_config).transpose()?;
-        let scheme = if tls.is_some() { "https" } else { "http" };
-        let url = format!("{scheme}://{}", local_address(&socket)?);
+        let url = api_url(settings, &socket)?;
         let listener = Listener {
             socket,
             tls: tls.map(Arc::new),
-            router: penstock_api::router(Arc::new(backend)),
+            router: penstock_api::router(Arc::new(backend))
+                .merge(exchange::router(self.exchanges.clone())),
             attendance: Arc::new(|_: &Peer| None),
             head_timeout: API_HEAD_TIMEOUT,
             strangers: None,
@@ -306,11 +337,12 @@ impl Opened {
                 authority: self.authority.clone(),
                 master: self.master.clone(),
                 stop,
+                heard: self.heard.clone(),
             }),
             attendance: Arc::new(move |peer: &Peer| {
                 let state = handle.state();
-                let node = state.node_with_certificate(peer.0.as_deref()?)?;
-                Some(presence.enter(node.to_owned()))
+                let node = state.node_with_certificate(peer.certificate.as_deref()?)?;
+                Some(presence.enter(node.into()))
             }),
             head_timeout: NODE_HEAD_TIMEOUT,
             strangers: Some(Arc::new(Semaphore::new(STRANGERS_MAX))),
@@ -323,6 +355,7 @@ struct Keys {
     signer: SnapshotSigner,
     snapshot_keys: Vec<SnapshotKey>,
     master: Arc<MasterKey>,
+    token_signer: TokenSigner,
 }
 
 impl Keys {
@@ -342,7 +375,8 @@ impl Keys {
                 return Err(format!("{ENCRYPTION_KEY} is not base64").into());
             }
         };
-        Ok(Self { signer, snapshot_keys, master: Arc::new(master) })
+        let token_signer = TokenSigner::open(&settings.state_dir.join(TOKEN_KEY_FILE))?;
+        Ok(Self { signer, snapshot_keys, master: Arc::new(master), token_signer })
     }
 }
 
@@ -422,6 +456,71 @@ async fn put_in_force(
         }
     }
     Ok(())
+}
+
+/// The exchange of workloads' tokens. Their issuer is the address under which people reach the API:
+/// the same for all replicas and after a move.
+async fn exchanges(
+    handle: &Handle,
+    tokens: &Tokens,
+    settings: &ControlplaneSettings,
+    api: &TcpListener,
+    signer: TokenSigner,
+) -> Result<Exchanges, StartError> {
+    let url = people_url(settings, api)?;
+    let issuer = TokenIssuer { url, key: signer.jwk() };
+    submit(handle, Event::Exchange(Box::new(ExchangeEvent::Started(issuer)))).await?;
+    Ok(Exchanges::new(handle.clone(), tokens.clone(), signer))
+}
+
+/// Where people reach the API: the same for all replicas and after a move where it is set.
+fn people_url(settings: &ControlplaneSettings, api: &TcpListener) -> Result<String, String> {
+    settings.approval_url.clone().map_or_else(|| api_url(settings, api), Ok)
+}
+
+/// How people sign in on the page.
+fn sign_in(
+    settings: &ControlplaneSettings,
+    development: bool,
+    delivery: &Delivery,
+    tokens: &Tokens,
+    url: String,
+) -> Result<Option<SignIn>, StartError> {
+    let Some(sign_in) = settings.sign_in.clone() else { return Ok(None) };
+    let parts = sign_in::Parts {
+        settings: sign_in,
+        url,
+        development,
+        private: settings.issuer_private_addresses,
+        master: delivery.master.clone(),
+        handle: delivery.handle.clone(),
+        tokens: tokens.clone(),
+    };
+    Ok(Some(SignIn::new(parts)?))
+}
+
+/// What brings messages to webhooks and mailboxes.
+fn delivery(
+    settings: &ControlplaneSettings,
+    development: bool,
+    handle: &Handle,
+    store: &Store,
+    master: &Arc<MasterKey>,
+) -> Result<Delivery, StartError> {
+    let mailer = settings.smtp.as_ref().map(|smtp| Mailer::open(smtp, development)).transpose()?;
+    Ok(Delivery {
+        handle: handle.clone(),
+        store: store.clone(),
+        master: master.clone(),
+        poster: Poster::new(development, settings.webhook_private_addresses)?,
+        mailer,
+    })
+}
+
+/// Where the API listens.
+fn api_url(settings: &ControlplaneSettings, socket: &TcpListener) -> Result<String, String> {
+    let scheme = if settings.tls.is_some() { "https" } else { "http" };
+    Ok(format!("{scheme}://{}", local_address(socket)?))
 }
 
 async fn submit(handle: &Handle, event: Event) -> Result<(), StartError> {

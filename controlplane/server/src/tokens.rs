@@ -2,10 +2,11 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use penstock_app::State;
+use penstock_app::{State, sha256_hex};
 use penstock_config::identity::Identity;
 use penstock_config::snapshot::TrustedIssuer;
 use penstock_identity::{Issuers, TokenError};
+use serde_json::Value;
 
 /// What a token for the API must be for.
 const AUDIENCE: &str = "penstock-api";
@@ -38,17 +39,38 @@ impl Tokens {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = compiled;
     }
 
+    /// Who a token for one of these audiences speaks for.
+    pub(crate) fn identify_for(
+        &self,
+        token: &[u8],
+        audiences: &[&str],
+        now_ms: u64,
+    ) -> Result<Identity, TokenError> {
+        let issuers = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
+        issuers.verify_for(token, audiences, now_ms).map(|verified| verified.identity)
+    }
+
     /// Who a token speaks for.
     pub(crate) fn identify(&self, token: &[u8], now_ms: u64) -> Result<Identity, Unidentified> {
-        let issuers = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
-        match issuers.verify_for(token, &[AUDIENCE], now_ms) {
-            Ok(verified) => Ok(verified.identity),
+        match self.identify_for(token, &[AUDIENCE], now_ms) {
+            Ok(identity) => Ok(identity),
             Err(TokenError::UnknownKey { issuer, kid }) => {
                 Err(Unidentified::UnknownKey { issuer, kid })
             }
             Err(_) => Err(Unidentified::Refused),
         }
     }
+}
+
+/// Whether a token that holds was revoked: by itself, or with its identity after it was issued.
+pub(crate) fn is_revoked(state: &State, identity: &Identity, token: &[u8]) -> bool {
+    let claims = &identity.claims;
+    // Verified as whole seconds; what does not say when counts as old.
+    let issued_s = claims.get("iat").and_then(Value::as_u64).unwrap_or(0);
+    let id = claims.get("jti").and_then(Value::as_str);
+    let sha256 = sha256_hex(token);
+    let issued_ms = issued_s.saturating_mul(1_000);
+    state.is_token_revoked(&identity.issuer, &identity.subject, issued_ms, &sha256, id)
 }
 
 fn compile(state: &State) -> Issuers {

@@ -1,21 +1,29 @@
-//! The one writer. It owns the state: an event goes through the core, its changes into one
-//! transaction, and only then is the outcome in force, published, and answered.
+//! The one writer. It owns the state: an event goes through the core, its changes into a
+//! transaction, and only then is the outcome in force, published, and answered. Events that wait
+//! together share one transaction: a thousand requests that are held at once cost a few writes to
+//! the disk, not a thousand.
+
+mod group;
+mod once;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use penstock_api::Failure;
-use penstock_app::state::{KeySource, SignedSnapshot};
+use penstock_api::correspondence::{OnceAnswer, OnceOnly, Retried};
+use penstock_app::state::KeySource;
 use penstock_app::vault::{self, MasterKey, SealRandom};
-use penstock_app::{Answer, Change, Effect, Event, Refusal, Requester, State};
+use penstock_app::{Answer, Event, Refusal, Requester, State};
 use penstock_config::certificates::client_certificate;
 use penstock_config::documents::Issuer;
-use penstock_config::node::SnapshotKey;
-use penstock_config::snapshot::{Snapshot, SnapshotError, SnapshotSigner, verify};
+use penstock_config::snapshot::SnapshotSigner;
 use penstock_store::Store;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use zeroize::Zeroizing;
 
+use self::group::{Group, Signing};
 use crate::fetch::Fetcher;
 use crate::log::{self, Level, now_ms};
 use crate::random;
@@ -23,10 +31,13 @@ use crate::tokens::Tokens;
 
 /// Events that wait at most; more wait outside.
 const QUEUE_MAX: usize = 256;
+/// Most events of one transaction: all that can wait.
+const GROUP_MAX: usize = QUEUE_MAX;
 /// Between two looks at what is due.
 const TICK: Duration = Duration::from_millis(500);
 
-type Reply = oneshot::Sender<Result<Answer, Failure>>;
+type ReplyOf<T> = oneshot::Sender<Result<T, Failure>>;
+type Reply = ReplyOf<Answer>;
 
 /// What the writer is asked for.
 pub(crate) enum Command {
@@ -36,6 +47,10 @@ pub(crate) enum Command {
     RollBack(Requester, u64, Reply),
     /// Seal a value and keep it.
     SetSecret(Requester, String, Zeroizing<String>, Reply),
+    /// Answer an event if what it rests on can be used.
+    Once(OnceOnly, Box<Event>, ReplyOf<OnceAnswer>),
+    /// Make a message that was given up due again.
+    Retry(Requester, String, ReplyOf<Retried>),
 }
 
 /// The writer's address. Copies share it.
@@ -43,18 +58,21 @@ pub(crate) enum Command {
 pub(crate) struct Handle {
     commands: mpsc::Sender<Command>,
     states: watch::Receiver<Arc<State>>,
+    live: watch::Receiver<u64>,
+    bell: Arc<Notify>,
 }
 
 /// What the writer works with.
 pub(crate) struct Worker {
     state: Arc<State>,
     store: Store,
-    signer: SnapshotSigner,
-    public: SnapshotKey,
+    signing: Signing,
     master: Arc<MasterKey>,
     tokens: Tokens,
     fetcher: Fetcher,
     states: watch::Sender<Arc<State>>,
+    live: watch::Sender<u64>,
+    bell: Arc<Notify>,
     commands: mpsc::Receiver<Command>,
     /// For what fetches find out. Weak, so that the writer ends when nobody else can ask.
     own: mpsc::WeakSender<Command>,
@@ -76,9 +94,20 @@ impl Handle {
         self.states.borrow().clone()
     }
 
-    /// Tells of each new state.
+    /// Tells of new states: of snapshots, keys, and nodes that were removed.
     pub(crate) fn watch(&self) -> watch::Receiver<Arc<State>> {
         self.states.clone()
+    }
+
+    /// Tells of the newest sequence that nodes act on, when it moved: once a transaction, however
+    /// many events that has.
+    pub(crate) fn watch_live(&self) -> watch::Receiver<u64> {
+        self.live.clone()
+    }
+
+    /// Rings where messages to deliver were written.
+    pub(crate) fn bell(&self) -> Arc<Notify> {
+        self.bell.clone()
     }
 
     /// Whether the writer lives.
@@ -98,10 +127,10 @@ impl Handle {
     }
 
     /// Asks for something and waits for the answer.
-    pub(crate) async fn ask(
+    pub(crate) async fn ask<T>(
         &self,
-        command: impl FnOnce(Reply) -> Command,
-    ) -> Result<Answer, Failure> {
+        command: impl FnOnce(ReplyOf<T>) -> Command,
+    ) -> Result<T, Failure> {
         let (reply, answer) = oneshot::channel();
         self.commands.send(command(reply)).await.map_err(|_| Failure::Unavailable)?;
         answer.await.map_err(|_| Failure::Unavailable)?
@@ -113,12 +142,26 @@ impl Worker {
         let Parts { state, store, signer, master, tokens, fetcher } = parts;
         let state = Arc::new(state);
         let (states, watched) = watch::channel(state.clone());
+        let (live, heard) = watch::channel(state.live_sequence());
         let (sender, commands) = mpsc::channel(QUEUE_MAX);
-        let handle = Handle { commands: sender.clone(), states: watched };
-        let public = signer.public();
+        let bell = Arc::new(Notify::new());
+        let handle =
+            Handle { commands: sender.clone(), states: watched, live: heard, bell: bell.clone() };
+        let signing = Signing::new(signer);
         let own = sender.downgrade();
-        let worker =
-            Self { state, store, signer, public, master, tokens, fetcher, states, commands, own };
+        let worker = Self {
+            state,
+            store,
+            signing,
+            master,
+            tokens,
+            fetcher,
+            states,
+            live,
+            bell,
+            commands,
+            own,
+        };
         (worker, handle)
     }
 
@@ -139,20 +182,59 @@ impl Worker {
         }
     }
 
-    async fn obey(&mut self, command: Command) {
-        let (answer, reply) = match command {
-            Command::Event(event, reply) => (self.handle(*event).await, reply),
-            Command::RollBack(by, version, reply) => {
-                (self.roll_back(by, version).await, Some(reply))
-            }
-            Command::SetSecret(by, name, value, reply) => {
-                (self.set_secret(by, name, &value).await, Some(reply))
-            }
-        };
-        if let Some(reply) = reply {
+    async fn obey(&mut self, first: Command) {
+        let mut next = Some(first);
+        while let Some(command) = next.take() {
+            let (answer, reply) = match command {
+                Command::Event(event, reply) => {
+                    next = self.obey_events(*event, reply).await;
+                    continue;
+                }
+                Command::RollBack(by, version, reply) => (self.roll_back(by, version).await, reply),
+                Command::SetSecret(by, name, value, reply) => {
+                    (self.set_secret(by, name, &value).await, reply)
+                }
+                Command::Once(once, event, reply) => {
+                    // Who asked may have left; what was done stays done.
+                    let _ = reply.send(self.once(once, *event).await);
+                    continue;
+                }
+                Command::Retry(by, id, reply) => {
+                    let _ = reply.send(self.retry(by, id).await);
+                    continue;
+                }
+            };
             // Who asked may have left; what was done stays done.
             let _ = reply.send(answer);
         }
+    }
+
+    /// Answers an event and those that wait behind it, in one transaction: all of them, up to the
+    /// first command that is something else, which is given back.
+    async fn obey_events(&mut self, event: Event, reply: Option<Reply>) -> Option<Command> {
+        let mut group = Group::new(&self.state);
+        let mut answers = vec![(group.admit(&self.signing, event, now_ms()), reply)];
+        let mut other = None;
+        while answers.len() < GROUP_MAX {
+            match self.commands.try_recv() {
+                Ok(Command::Event(event, reply)) => {
+                    answers.push((group.admit(&self.signing, *event, now_ms()), reply));
+                }
+                Ok(command) => {
+                    other = Some(command);
+                    break;
+                }
+                Err(_) => break,
+            }
+        }
+        let kept = self.put_in_force(group).await;
+        for (answer, reply) in answers {
+            if let Some(reply) = reply {
+                // Where nothing was kept, a refusal too may rest on what was not.
+                let _ = reply.send(kept.clone().and(answer));
+            }
+        }
+        other
     }
 
     async fn roll_back(&mut self, by: Requester, version: u64) -> Result<Answer, Failure> {
@@ -182,44 +264,39 @@ impl Worker {
         self.handle(Event::SetSecret { by, name, sealed, client_certificate }).await
     }
 
-    /// One event, from the core to its effects.
-    pub(crate) async fn handle(&mut self, event: Event) -> Result<Answer, Failure> {
-        let outcome = self.state.apply(event, now_ms())?;
-        let mut next = outcome.state;
-        let (mut changes, mut snapshot, mut fetches) = (Vec::new(), None, Vec::new());
-        for effect in outcome.effects {
-            match effect {
-                Effect::Persist(rows) => changes.extend(rows),
-                Effect::Publish(unsigned) => snapshot = Some(unsigned),
-                Effect::FetchKeys { issuer, source } => fetches.push((issuer, source)),
-            }
+    /// One event in a transaction of its own.
+    async fn handle(&mut self, event: Event) -> Result<Answer, Failure> {
+        let mut group = Group::new(&self.state);
+        let answer = group.admit(&self.signing, event, now_ms())?;
+        self.put_in_force(group).await?;
+        Ok(answer)
+    }
+
+    /// Writes what a group changes, and only then makes it the state, tells who waits, and begins
+    /// what follows from it. Where the store fails nothing of it happened.
+    async fn put_in_force(&mut self, group: Group) -> Result<(), Failure> {
+        let Group { state, changes, extras, fetches, is_published, is_worth_waking } = group;
+        if !changes.is_empty() || !extras.is_empty() {
+            let written = self.store.commit_with(&changes, &extras).await;
+            tell_of_buried(written.map_err(|error| unavailable(&error))?);
         }
-        if let Some(snapshot) = &snapshot {
-            changes.push(self.sign(&mut next, snapshot)?);
-        }
-        if !changes.is_empty() {
-            self.store.commit(&changes).await.map_err(|error| unavailable(&error))?;
-        }
-        // Who waits for a newer snapshot or for keys is woken by these, and by a node's removal.
-        let worth_waking = snapshot.is_some()
-            || next.fetches != self.state.fetches
-            || next.durable.nodes.len() < self.state.durable.nodes.len();
-        self.state = Arc::new(next);
-        if snapshot.is_some() {
+        self.state = Arc::new(state);
+        if is_published {
             self.tokens.follow(&self.state);
         }
         self.states.send_if_modified(|state| {
             state.clone_from(&self.state);
-            worth_waking
+            is_worth_waking
         });
+        let newest = self.state.live_sequence();
+        self.live.send_if_modified(|sequence| std::mem::replace(sequence, newest) != newest);
+        if !extras.is_empty() {
+            self.bell.notify_one();
+        }
         for (issuer, source) in fetches {
             self.fetch(&issuer, source);
         }
-        Ok(outcome.answer)
-    }
-
-    fn sign(&self, next: &mut State, snapshot: &Snapshot) -> Result<Change, Failure> {
-        Ok(next.signed(signed(&self.signer, &self.public, snapshot)?))
+        Ok(())
     }
 
     /// Fetches an issuer's keys beside the writer; what comes of it is an event.
@@ -238,34 +315,6 @@ impl Worker {
     }
 }
 
-/// Signs a snapshot as nodes will verify it.
-fn signed(
-    signer: &SnapshotSigner,
-    public: &SnapshotKey,
-    snapshot: &Snapshot,
-) -> Result<SignedSnapshot, Failure> {
-    let bytes = signer.sign(snapshot);
-    let (_, sha256) =
-        verify(std::slice::from_ref(public), &bytes).map_err(|error| match error {
-            SnapshotError::TooLarge => Failure::Refused(Refusal::SnapshotTooLarge),
-            SnapshotError::Malformed
-            | SnapshotError::UnknownKey
-            | SnapshotError::Signature
-            | SnapshotError::Format => {
-                log::line(Level::Error, "sign", &error.to_string());
-                Failure::Unavailable
-            }
-        })?;
-    Ok(SignedSnapshot {
-        position: snapshot.position,
-        issued_ms: snapshot.issued_ms,
-        expires_ms: snapshot.expires_ms,
-        sha256,
-        signer: public.id.clone(),
-        bytes: bytes.into(),
-    })
-}
-
 async fn fetched(fetcher: &Fetcher, document: Issuer, source: KeySource) -> Event {
     let issuer = document.name.clone();
     match fetcher.fetch(&document).await {
@@ -279,36 +328,15 @@ async fn fetched(fetcher: &Fetcher, document: Issuer, source: KeySource) -> Even
     }
 }
 
+fn tell_of_buried(messages: u64) {
+    if messages > 0 {
+        let text = format!("{messages} messages are given up, since too many wait");
+        log::line(Level::Error, "outbox_full", &text);
+    }
+}
+
 /// The caller learns that the store failed; the log says why.
 pub(crate) fn unavailable(error: &dyn std::error::Error) -> Failure {
     log::line(Level::Error, "store_failed", &log::chain(error));
     Failure::Unavailable
-}
-
-#[cfg(test)]
-mod tests {
-    use penstock_config::node::Position;
-    use penstock_config::snapshot::SIGNED_BYTES_MAX;
-
-    use super::*;
-
-    #[test]
-    fn a_snapshot_that_no_node_would_take_is_refused_as_too_large() {
-        let (signer, _) = SnapshotSigner::generate().unwrap();
-        let snapshot = Snapshot {
-            format: 1,
-            cluster: "c".repeat(SIGNED_BYTES_MAX / 4 * 3),
-            position: Position { epoch: 1, version: 1, revision: 0 },
-            previous: String::new(),
-            issued_ms: 1,
-            expires_ms: 2,
-            snapshot_keys: Vec::new(),
-            credentials_generation: 0,
-            issuers: Vec::new(),
-            connections: Vec::new(),
-            rules: Vec::new(),
-        };
-        let refused = signed(&signer, &signer.public(), &snapshot);
-        assert_eq!(refused, Err(Failure::Refused(Refusal::SnapshotTooLarge)));
-    }
 }

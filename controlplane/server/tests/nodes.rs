@@ -6,6 +6,7 @@ mod common;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use common::{POLICY, TestControlplane, TestNode, ask_to_join, eventually, node_client};
+use penstock_config::lease::{HELD_MAX, HeldSecret, LeaseAnswer, Terms, key_pair};
 use penstock_config::node::{JoinFile, Position};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -17,7 +18,33 @@ name: vllm
 protocol: openai
 endpoints: [https://models.internal]
 tls: {client_certificate: {secret: own}}
+---
+kind: rule
+name: engineers-list
+effect: allow
+subjects: [{groups: [engineers]}]
+operations: [list]
 ";
+
+/// A connection that is reached by approval alone.
+const HELD: &str = "
+kind: connection
+name: adapters
+protocol: vllm
+endpoints: [http://127.0.0.1:8081]
+credential: {secret: held-key, scheme: bearer}
+---
+kind: rule
+name: adapters-need-approval
+effect: approve
+subjects: [{groups: [engineers]}]
+connections: [adapters]
+operations: [adapter.*]
+approval: {reviewers: [{groups: [leads]}]}
+";
+
+/// A poll by a node that has nothing.
+const SNAPSHOT: &str = "snapshot?epoch=0&version=0&revision=0";
 
 fn status() -> Value {
     json!({
@@ -69,11 +96,9 @@ async fn every_call_but_join_needs_the_certificate_of_a_node() {
     let controlplane = TestControlplane::start().await;
     let file = controlplane.join_file().await;
     let stranger = node_client(&file, None);
-    for path in ["snapshot?epoch=0&version=0&revision=0", "credentials"] {
-        let reply = stranger.get(format!("{}/node/v1/{path}", file.url)).send().await.unwrap();
-        assert_eq!(reply.status(), StatusCode::UNAUTHORIZED, "{path}");
-    }
-    for path in ["status", "unknown-key"] {
+    let snapshot = format!("{}/node/v1/{SNAPSHOT}", file.url);
+    assert_eq!(stranger.get(snapshot).send().await.unwrap().status(), StatusCode::UNAUTHORIZED);
+    for path in ["leases", "status", "unknown-key"] {
         let call = stranger.post(format!("{}/node/v1/{path}", file.url)).json(&json!({}));
         assert_eq!(call.send().await.unwrap().status(), StatusCode::UNAUTHORIZED, "{path}");
     }
@@ -87,7 +112,7 @@ async fn a_certificate_of_another_authority_is_refused_in_the_handshake() {
     let (reply, key) = ask_to_join(&other.join_file().await).await;
     let answer: penstock_config::node::JoinAnswer = reply.json().await.unwrap();
     let client = node_client(&file, Some(&format!("{}{key}", answer.certificate_pem)));
-    let url = format!("{}/node/v1/credentials", file.url);
+    let url = format!("{}/node/v1/{SNAPSHOT}", file.url);
     assert!(client.get(url).send().await.is_err());
 }
 
@@ -138,10 +163,9 @@ async fn a_client_certificate_reaches_a_node_as_a_credential_does_and_never_in_a
     let node = controlplane.join().await;
     let (snapshot, _) = node.snapshot().await;
     assert_eq!(snapshot.connections[0].client_certificate_secret(), Some("own"));
-    let credentials = node.credentials().await;
-    assert_eq!(credentials.generation, snapshot.credentials_generation);
-    assert_eq!(credentials.credentials.len(), 1);
-    assert_eq!(credentials.credentials[0].value, secret);
+    let (generation, leases) = node.leases().await;
+    assert_eq!(generation, snapshot.credentials_generation);
+    assert_eq!((leases.len(), &leases[0].1), (1, &secret));
     let snapshot = serde_json::to_string(&snapshot).unwrap();
     assert!(!snapshot.contains(&secret) && key.iter().all(|line| !snapshot.contains(line)));
 }
@@ -220,8 +244,9 @@ async fn a_removed_node_is_refused_at_once_also_where_it_waits() {
     assert!(began.elapsed() < std::time::Duration::from_secs(20), "woken, not timed out");
     assert_eq!(node.ask(held, 0).await.status(), StatusCode::FORBIDDEN);
     assert_eq!(node.post("status", &status()).await, StatusCode::FORBIDDEN);
-    let credentials = node.client.get(format!("{}/node/v1/credentials", node.file.url));
-    assert_eq!(credentials.send().await.unwrap().status(), StatusCode::FORBIDDEN);
+    let (public_key, _) = key_pair().unwrap();
+    let leases = node.post("leases", &json!({"public_key": public_key})).await;
+    assert_eq!(leases, StatusCode::FORBIDDEN);
     let (_, nodes) = controlplane.call(Method::GET, "/api/v1/nodes", &Value::Null).await;
     assert_eq!(nodes, json!([]));
 }
@@ -249,7 +274,7 @@ async fn strangers_have_little_room_and_take_none_of_the_nodes() {
     let mut refused = false;
     for _ in 0..80 {
         let stranger = node_client(&file, None);
-        let call = stranger.get(format!("{}/node/v1/credentials", file.url)).send().await;
+        let call = stranger.get(format!("{}/node/v1/{SNAPSHOT}", file.url)).send().await;
         refused |= call.is_err();
         strangers.push((stranger, call));
     }
@@ -270,17 +295,74 @@ async fn a_request_to_join_is_small() {
 }
 
 #[tokio::test]
-async fn a_node_gets_the_secrets_that_connections_in_force_name_and_no_others() {
+async fn a_node_gets_the_secrets_of_connections_that_allow_rules_reach_and_no_others() {
     let controlplane = TestControlplane::start().await;
-    controlplane.apply(POLICY).await;
+    let policy = POLICY.replace("operations:", "connections: [llama]\noperations:");
+    assert_eq!(controlplane.apply(&policy).await.0, StatusCode::OK);
     controlplane.set_secret("llama-key", "sk-model").await;
     controlplane.set_secret("other", "sk-other").await;
+    assert_eq!(controlplane.apply(HELD).await.0, StatusCode::OK);
+    controlplane.set_secret("held-key", "sk-held").await;
     let node = controlplane.join().await;
-    let leased = node.credentials().await;
-    assert_eq!(leased.generation, node.snapshot().await.0.credentials_generation);
-    assert_eq!(leased.credentials.len(), 1);
-    assert_eq!(leased.credentials[0].name, "llama-key");
-    assert_eq!(leased.credentials[0].value, "sk-model");
+    let (generation, leases) = node.leases().await;
+    assert_eq!(generation, node.snapshot().await.0.credentials_generation);
+    let terms = Terms { secret: "llama-key".to_owned(), generation: 1, until: None };
+    assert_eq!(leases, [(terms, "sk-model".to_owned())]);
+}
+
+#[tokio::test]
+async fn leases_are_sealed_for_one_node_and_one_start_of_it() {
+    let controlplane = TestControlplane::start().await;
+    controlplane.apply(POLICY).await;
+    let value = "sk-model-credential-4711";
+    controlplane.set_secret("llama-key", value).await;
+    let node = controlplane.join().await;
+    let (public, private) = key_pair().unwrap();
+    let (text, answer) = node.ask_for_leases(&public, Vec::new()).await;
+    assert!(!text.contains(value) && !text.contains(&STANDARD.encode(value)));
+    let opens = |answer: &LeaseAnswer, private: &[u8], node: &str| {
+        answer.open(private, node).is_ok_and(|mut leases| leases.all(|lease| lease.is_ok()))
+    };
+    assert!(opens(&answer, &private, &node.id));
+    let (_, of_another_start) = key_pair().unwrap();
+    assert!(!opens(&answer, &of_another_start, &node.id));
+    let other = controlplane.join().await;
+    assert!(!opens(&answer, &private, &other.id));
+    let mut later = answer;
+    later.generation += 1;
+    assert!(!opens(&later, &private, &node.id), "tampered with");
+}
+
+#[tokio::test]
+async fn a_value_that_a_node_has_is_not_sent_again_until_it_is_another() {
+    let controlplane = TestControlplane::start().await;
+    controlplane.apply(POLICY).await;
+    controlplane.set_secret("llama-key", "sk-one").await;
+    let node = controlplane.join().await;
+    let (public, private) = key_pair().unwrap();
+    let had = vec![HeldSecret { secret: "llama-key".to_owned(), generation: 1 }];
+    let (_, answer) = node.ask_for_leases(&public, had.clone()).await;
+    let (terms, value) = answer.open(&private, &node.id).unwrap().next().unwrap().unwrap();
+    assert_eq!((terms.generation, value.is_none()), (1, true));
+    controlplane.set_secret("llama-key", "sk-two").await;
+    let (_, answer) = node.ask_for_leases(&public, had).await;
+    let (terms, value) = answer.open(&private, &node.id).unwrap().next().unwrap().unwrap();
+    assert_eq!((terms.generation, value.unwrap().as_slice()), (2, &b"sk-two"[..]));
+}
+
+#[tokio::test]
+async fn a_request_for_leases_is_within_bounds_and_names_a_key() {
+    let controlplane = TestControlplane::start().await;
+    let node = controlplane.join().await;
+    for key in ["", "AAAA", &STANDARD.encode([0; 32])] {
+        let status = node.post("leases", &json!({"public_key": key})).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{key}");
+    }
+    let (key, _) = key_pair().unwrap();
+    let one = json!({"secret": "a", "generation": 1});
+    let many = vec![one; HELD_MAX + 1];
+    let status = node.post("leases", &json!({"public_key": key, "have": many})).await;
+    assert!(status.is_client_error(), "{status}");
 }
 
 #[tokio::test]
@@ -310,5 +392,5 @@ async fn a_node_and_its_snapshot_survive_a_restart() {
     controlplane.restart().await;
     node.file.url = controlplane.server.as_ref().unwrap().nodes_url().to_owned();
     assert_eq!(node.snapshot().await, before);
-    assert_eq!(node.credentials().await.credentials[0].value, "sk-model");
+    assert_eq!(node.leases().await.1[0].1, "sk-model");
 }

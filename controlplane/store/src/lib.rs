@@ -3,12 +3,19 @@
 //! the change that it is about.
 
 mod acts;
+mod approvals;
+mod extra;
+mod grants;
 mod keys;
 mod meta;
 mod migrations;
 mod nodes;
+mod once;
+mod outbox;
+mod revocations;
 mod secrets;
 mod snapshots;
+mod uses;
 mod versions;
 
 use std::path::Path;
@@ -16,12 +23,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use penstock_app::{Change, Durable};
-use sqlx::Connection as _;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 
 pub use acts::{PAGE_BYTES_MAX, PAGE_ROWS_MAX};
+pub use extra::Extra;
+pub use once::{LINKS_MAX, MESSAGES_MAX, Once};
+pub use outbox::{OUTGOING_ROWS_MAX, PASSED_OVER_MAX, Revivable};
 
 /// A transaction or a single connection of the store.
 type Connection = sqlx::SqliteConnection;
@@ -110,6 +119,10 @@ impl Store {
             keys: Arc::new(keys::load(&mut connection).await?),
             join_tokens: Arc::new(nodes::load_join_tokens(&mut connection).await?),
             nodes: Arc::new(nodes::load(&mut connection).await?),
+            approvals: approvals::load(&mut connection).await?,
+            grants: grants::load(&mut connection).await?,
+            uses: uses::load(&mut connection).await?,
+            revocations: revocations::load(&mut connection).await?,
             act_head: acts::head(&mut connection).await?,
             snapshot: snapshots::load(&mut connection).await?,
         })
@@ -120,24 +133,8 @@ impl Store {
     /// # Errors
     /// The database refused; nothing is written.
     pub async fn commit(&self, changes: &[Change]) -> Result<(), StoreError> {
-        let mut connection = self.pool.acquire().await?;
-        let written = write_all(&mut connection, changes).await;
-        if written.is_err() {
-            // Where a disk is full SQLite ends the transaction by itself, and a connection that
-            // does not know begins no other one: a new connection takes its place.
-            connection.close_on_drop();
-        }
-        written
+        self.commit_with(changes, &[]).await.map(drop)
     }
-}
-
-async fn write_all(connection: &mut Connection, changes: &[Change]) -> Result<(), StoreError> {
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    for change in changes {
-        write(&mut transaction, change).await?;
-    }
-    transaction.commit().await?;
-    Ok(())
 }
 
 async fn write(connection: &mut Connection, change: &Change) -> Result<(), StoreError> {
@@ -156,6 +153,14 @@ async fn write(connection: &mut Connection, change: &Change) -> Result<(), Store
         Change::JoinTokenDeleted(hash) => nodes::delete_join_token(connection, hash).await,
         Change::NodeSet(id, node) => nodes::write(connection, id, node).await,
         Change::NodeDeleted(id) => nodes::delete(connection, id).await,
+        Change::ApprovalSet(approval) => approvals::write(connection, approval).await,
+        Change::ApprovalDeleted(id) => approvals::delete(connection, id).await,
+        Change::GrantSet(grant) => grants::write(connection, grant).await,
+        Change::GrantDeleted(id) => grants::delete(connection, id).await,
+        Change::UseSet(one) => uses::write(connection, one).await,
+        Change::UseDeleted(session) => uses::delete(connection, session).await,
+        Change::Revoked(key, one) => revocations::write(connection, key, one).await,
+        Change::RevocationDeleted(key) => revocations::delete(connection, key).await,
         Change::Signed(signed) => snapshots::write(connection, signed).await,
         Change::Act(act) => acts::write(connection, act).await,
     }

@@ -3,7 +3,7 @@
 use crate::{Connection, StoreError};
 
 /// Each step ends by saying its own number.
-const STEPS: [&str; 2] = [
+const STEPS: [&str; 4] = [
     "
 BEGIN IMMEDIATE;
 CREATE TABLE meta (
@@ -79,6 +79,72 @@ COMMIT;
 BEGIN IMMEDIATE;
 ALTER TABLE secrets ADD COLUMN is_client_certificate INTEGER NOT NULL DEFAULT 0;
 PRAGMA user_version = 2;
+COMMIT;
+",
+    "
+BEGIN IMMEDIATE;
+CREATE TABLE approvals (
+    id TEXT PRIMARY KEY,
+    state TEXT NOT NULL,
+    issuer TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    asked_ms INTEGER NOT NULL,
+    record TEXT NOT NULL
+) STRICT;
+CREATE TABLE grants (
+    id TEXT PRIMARY KEY,
+    approval TEXT NOT NULL,
+    state TEXT NOT NULL,
+    issuer TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    granted_ms INTEGER NOT NULL,
+    record TEXT NOT NULL
+) STRICT;
+CREATE TABLE uses (
+    session TEXT PRIMARY KEY,
+    at_ms INTEGER NOT NULL,
+    record TEXT NOT NULL
+) STRICT;
+CREATE TABLE revocations (
+    key TEXT PRIMARY KEY,
+    at_ms INTEGER NOT NULL,
+    record TEXT NOT NULL
+) STRICT;
+PRAGMA user_version = 3;
+COMMIT;
+",
+    "
+BEGIN IMMEDIATE;
+CREATE TABLE outbox (
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    channel TEXT NOT NULL,
+    recipient TEXT NOT NULL,
+    event TEXT NOT NULL,
+    approval TEXT NOT NULL,
+    body TEXT NOT NULL,
+    created_ms INTEGER NOT NULL,
+    attempts INTEGER NOT NULL,
+    next_ms INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    problem TEXT NOT NULL
+) STRICT;
+CREATE INDEX outbox_due ON outbox (state, next_ms, sequence, channel);
+CREATE INDEX outbox_order ON outbox (state, sequence);
+CREATE TABLE links (
+    key_sha256 TEXT PRIMARY KEY,
+    approval TEXT NOT NULL,
+    expires_ms INTEGER NOT NULL
+) STRICT;
+CREATE INDEX links_end ON links (expires_ms);
+CREATE TABLE messages (
+    webhook TEXT NOT NULL,
+    id TEXT NOT NULL,
+    forget_ms INTEGER NOT NULL,
+    PRIMARY KEY (webhook, id)
+) STRICT;
+CREATE INDEX messages_end ON messages (forget_ms);
+PRAGMA user_version = 4;
 COMMIT;
 ",
 ];

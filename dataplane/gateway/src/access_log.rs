@@ -69,7 +69,14 @@ struct Line<'l> {
     model: Option<&'l str>,
     decision: &'static str,
     rule: Option<&'l str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    approval: Option<&'l str>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    grants: &'l [String],
     status: u16,
+    /// What the caller was told, where that was before the status was known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    told: Option<u16>,
     reason: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<&'l str>,
@@ -109,7 +116,10 @@ pub(crate) fn write<N: Network>(
         model: classified.and_then(|one| one.model.as_deref()),
         decision: decision(session, reason),
         rule: session.rule.as_deref(),
+        approval: session.approval.as_deref(),
+        grants: session.granted.as_ref().map_or(&[], |granted| &granted.grants),
         status: session.status,
+        told: session.told,
         reason: reason.label(),
         detail: detail.as_deref(),
         bytes_up: session.bytes_up,
@@ -133,11 +143,13 @@ fn cut(path: &str) -> &str {
     path.get(..PATH_MAX).unwrap_or(path)
 }
 
-/// `none` where nothing was decided: the request was refused before.
+/// `none` where nothing was decided: the request was refused before. `approve` where it needed an
+/// approval that it did not get.
 fn decision(session: &Session, reason: &Reason) -> &'static str {
     match (session.allowed, matches!(reason, Reason::Denied(_))) {
         (true, _) => "allow",
         (false, true) => "deny",
+        (false, false) if session.held => "approve",
         (false, false) => "none",
     }
 }
@@ -149,6 +161,7 @@ fn detail(reason: &Reason) -> Option<Cow<'_, str>> {
         Reason::BadRequest(why) | Reason::Ambiguous(why) => Some(Cow::Borrowed(why)),
         Reason::UpstreamTls(Some(failure)) => Some(Cow::Owned(failure.to_string())),
         Reason::UpstreamTls(None) => Some(Cow::Borrowed("TLS can't be set up on this node")),
+        Reason::UpstreamAnswer(status) => Some(Cow::Owned(format!("status {status}"))),
         _ => None,
     }
 }

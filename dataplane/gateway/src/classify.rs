@@ -18,6 +18,7 @@ use penstock_reactor::network::Network;
 use crate::client::Client;
 use crate::collect::{Collected, collect};
 use crate::core::{Core, InForce};
+use crate::declared::BodySha256;
 use crate::enforced::{CoreView, Upstream};
 use crate::identify::{self, Identified};
 use crate::limits::Limit;
@@ -52,7 +53,12 @@ pub(crate) enum Payload {
         length: u64,
     },
     /// A body that is passed on as it comes.
-    Streamed(Framing),
+    Streamed {
+        /// How it ends.
+        framing: Framing,
+        /// Its SHA-256, where that is checked before its last byte goes up.
+        expected: Option<BodySha256>,
+    },
 }
 
 /// Room that the parser wants behind the body.
@@ -62,14 +68,14 @@ const SCRATCH_SPARE: usize = 64;
 pub(crate) async fn classify<N: Network>(
     core: &Core<N>,
     client: &mut Client<N>,
-    identified: Identified,
+    mut identified: Identified,
     session: &mut Session,
 ) -> Result<ClassifiedRequest, Ending> {
     let body = match must_collect(core, client, &identified, session)? {
         Some(bytes_max) => Some(collect(core, client, bytes_max).await?),
         None => None,
     };
-    let (in_force, identified) = identify::anew(core, client, identified)?;
+    let in_force = identify::anew(core, client, &mut identified)?;
     session.identity = Some(Rc::clone(identified.identity()));
     let (connection, upstream) = locate(&in_force, &identified)?;
     let rows = upstream.table.candidates(session.method, &identified.target);
@@ -147,7 +153,9 @@ fn payload<N: Network>(
         Framing::Length(_) | Framing::Chunked if client.head.method.is_safe() => {
             Err(Reason::bad("this method takes no body"))
         }
-        framing @ (Framing::Length(_) | Framing::Chunked) => Ok(Payload::Streamed(framing)),
+        framing @ (Framing::Length(_) | Framing::Chunked) => {
+            Ok(Payload::Streamed { framing, expected: None })
+        }
     }
 }
 

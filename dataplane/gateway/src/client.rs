@@ -41,6 +41,9 @@ pub(crate) struct Client<N: Network> {
     pub(crate) body: BodyRead,
     /// Whether a byte of the current answer may have been sent.
     pub(crate) answering: bool,
+    /// Whether the caller was told 200, and that server-sent events come, before the request was
+    /// decided.
+    pub(crate) committed: bool,
 }
 
 /// How far a request's body was read: a body belongs to its request until its last byte.
@@ -107,11 +110,13 @@ async fn exchanges<N: Network>(
         accepted: core.network.now(),
         body: BodyRead::Done,
         answering: false,
+        committed: false,
     };
     loop {
         client.guard.reset();
         client.body = BodyRead::Done;
         client.answering = false;
+        client.committed = false;
         let next = pipeline::exchange(core, &mut client).await;
         client.served = client.served.saturating_add(1);
         if next != Next::Request && client.served >= core.limits().requests_per_connection_max {

@@ -93,6 +93,17 @@ pub(crate) async fn collect<N: Network>(
     client: &mut Client<N>,
     bytes_max: u64,
 ) -> Result<Collected, Ending> {
+    collect_counted(core, client, bytes_max, |_bytes| Ok(())).await
+}
+
+/// The same; `counted` is told how many bytes are kept, before each piece that makes them more, and
+/// may refuse them.
+pub(crate) async fn collect_counted<N: Network>(
+    core: &Core<N>,
+    client: &mut Client<N>,
+    bytes_max: u64,
+    mut counted: impl FnMut(usize) -> Result<(), Reason>,
+) -> Result<Collected, Ending> {
     if let Framing::Length(length) = client.head.framing
         && length > bytes_max
     {
@@ -126,9 +137,11 @@ pub(crate) async fn collect<N: Network>(
                 Step::Skip(count) => drop(buffer.split_to(count)),
                 Step::Data(count) => {
                     let piece = buffer.split_to(count);
-                    if pieces.len().saturating_add(count) > bytes_max {
+                    let sum = pieces.len().saturating_add(count);
+                    if sum > bytes_max {
                         return Err(Reason::TooLarge(Limit::DecisionBytes).into());
                     }
+                    counted(sum)?;
                     pieces
                         .add(core.network.pool(), piece)
                         .map_err(|_exhausted| Reason::NO_BUFFERS)?;

@@ -23,14 +23,20 @@ use crate::counters::Counters;
 use crate::endpoint::{EndpointKey, Endpoints, Health};
 use crate::enforced::{CoreView, Published, PublishedAddresses, Trust};
 use crate::failures::Failures;
+use crate::grants::Ends;
 use crate::guard::Cancel;
+use crate::leases::PublishedLeases;
+use crate::letters::DeskMail;
 use crate::limits::Limit;
+use crate::live::{LiveState, Marks, Revocations};
 use crate::pool::Pool;
 use crate::reason::Reason;
 use crate::registry::{OpenExchange, Registry};
 use crate::retries::Retries;
 use crate::session::SessionId;
+use crate::shares::Bytes;
 use crate::sync::ClockStep;
+use crate::waiting::Waitings;
 
 /// State that all threads of the node see: atomics and swapped pointers only.
 pub(crate) struct Node {
@@ -38,6 +44,8 @@ pub(crate) struct Node {
     pub(crate) settings: DataplaneSettings,
     /// The policy in force.
     pub(crate) published: Published,
+    /// Credentials that may be used.
+    pub(crate) leases: PublishedLeases,
     /// Addresses of host names.
     pub(crate) addresses: PublishedAddresses,
     /// What callers meet, where the settings have `tls`.
@@ -58,6 +66,12 @@ pub(crate) struct Node {
     pub(crate) clock_steps: AtomicU64,
     /// Access log lines that could not be written.
     pub(crate) log_lost: Arc<AtomicU64>,
+    /// What was revoked when the node last ran.
+    pub(crate) revocations: Revocations,
+    /// Whether that can't be known: nothing is enforced until the control plane has said it anew.
+    pub(crate) revocations_unknown: AtomicBool,
+    /// When the control plane last said what is in force: boot time, milliseconds; 0 for never.
+    pub(crate) live_heard_ms: AtomicU64,
 }
 
 impl Node {
@@ -66,6 +80,7 @@ impl Node {
         Self {
             settings,
             published: Published::empty(),
+            leases: PublishedLeases::default(),
             addresses: PublishedAddresses::default(),
             tls: arc_swap::ArcSwapOption::empty(),
             reload: tokio::sync::Notify::new(),
@@ -76,6 +91,9 @@ impl Node {
             snapshots_refused: AtomicU64::new(0),
             clock_steps: AtomicU64::new(0),
             log_lost: Arc::default(),
+            revocations: Revocations::default(),
+            revocations_unknown: AtomicBool::new(false),
+            live_heard_ms: AtomicU64::new(0),
         }
     }
 
@@ -118,6 +136,8 @@ pub(crate) enum Report {
         /// How it does.
         health: Health,
     },
+    /// A request may go and lacks the credential that goes with it.
+    LeaseWanted,
     /// A token names a key that no issuer document's key set has.
     UnknownKey(UnknownKey),
 }
@@ -133,6 +153,8 @@ pub(crate) struct Known {
     pub(crate) trust: Trust,
     /// The key that its token was signed with (RFC 7638).
     pub(crate) key_thumbprint: [u8; 32],
+    /// What a revocation may name of it.
+    pub(crate) marks: Marks,
     /// When the token ends, leeway included.
     pub(crate) expires_ms: u64,
     /// Which of this core's policies it was verified under.
@@ -168,6 +190,16 @@ pub(crate) struct Core<N: Network> {
     pub(crate) log: LogQueue,
     /// Where reports to the sync thread go.
     pub(crate) reports: mpsc::Sender<Report>,
+    /// Where questions about approvals go.
+    pub(crate) desk: mpsc::Sender<DeskMail>,
+    /// Ends of held and granted exchanges that are to be told.
+    pub(crate) ends: Rc<Ends>,
+    /// Requests that wait for an approval.
+    pub(crate) waitings: Waitings,
+    /// What those keep.
+    pub(crate) held_bytes: Rc<Bytes>,
+    /// What was revoked and what has ended.
+    pub(crate) live: LiveState,
     /// Tokens that failed, by address.
     pub(crate) failures: Failures,
     /// Where its open connections come from.
@@ -177,6 +209,8 @@ pub(crate) struct Core<N: Network> {
     behind_since: Cell<Option<Duration>>,
     random: Cell<u64>,
     told: RefCell<HashMap<EndpointKey, Health>>,
+    /// How far the registry was when open sessions were told last.
+    pub(crate) sessions_told: Cell<Option<u64>>,
 }
 
 /// Verified tokens kept a core.
@@ -203,11 +237,17 @@ impl<N: Network> Core<N> {
         counters: Arc<Counters>,
         log: LogQueue,
         reports: mpsc::Sender<Report>,
+        desk: mpsc::Sender<DeskMail>,
     ) -> Self {
         let limits = &node.settings.limits;
         let probe_every = Duration::from_millis(limits.upstream_probe_ms);
         let endpoints = Endpoints::new(limits.upstream_requests_per_endpoint_max, probe_every);
+        let live = LiveState::knowing(&node.revocations);
+        let revocations = u64::try_from(live.revocations()).unwrap_or(u64::MAX);
+        counters.live_revocations.set(revocations);
+        let held_bytes = Rc::new(Bytes::new(network.pool().bytes_max()));
         Self {
+            held_bytes,
             pool: Pool::new(network.clone(), limits.upstream_idle_per_endpoint_max),
             network,
             node,
@@ -220,6 +260,10 @@ impl<N: Network> Core<N> {
             tokens: RefCell::new(TokenCache::new(TOKENS_MAX)),
             log,
             reports,
+            ends: Rc::new(Ends::new(desk.clone())),
+            desk,
+            waitings: Waitings::default(),
+            live,
             failures: Failures::default(),
             addresses: Addresses::default(),
             in_force: RefCell::new(None),
@@ -227,16 +271,17 @@ impl<N: Network> Core<N> {
             behind_since: Cell::new(None),
             random: Cell::new(seed()),
             told: RefCell::new(HashMap::new()),
+            sessions_told: Cell::new(None),
         }
     }
 
     /// The policy in force.
     ///
     /// # Errors
-    /// None yet, expired, or not confirmed for too long.
+    /// None yet, expired, or not confirmed for too long; or what was revoked is not known.
     pub(crate) fn in_force(&self) -> Result<InForce, Reason> {
         let wall_ms = self.wall_ms();
-        if self.node.is_stale(wall_ms) {
+        if self.node.is_stale(wall_ms) || self.node.revocations_unknown.load(Ordering::Acquire) {
             return Err(Reason::PolicyStale);
         }
         match self.in_force.borrow().as_ref() {
@@ -269,6 +314,11 @@ impl<N: Network> Core<N> {
     /// Wall clock in milliseconds.
     pub(crate) fn wall_ms(&self) -> u64 {
         u64::try_from(self.network.wall().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Boot time.
+    pub(crate) fn boot(&self) -> Duration {
+        self.network.boot()
     }
 
     /// Whether so much of the buffer budget is used that no new exchange begins: what is left is
@@ -369,7 +419,7 @@ impl<N: Network> Core<N> {
         let open = self.registry.open();
         for slice in open.chunks(REDECIDE_SLICE) {
             for exchange in slice {
-                if let Some(denial) = exchange.denied_by(&enforced) {
+                if let Some(denial) = exchange.denied_by(&enforced, self.wall_ms()) {
                     exchange.cancel(Reason::PolicyChanged(denial));
                 }
             }
@@ -393,6 +443,7 @@ impl<N: Network> Core<N> {
         let waiting = u64::try_from(self.endpoints.waiting()).unwrap_or(u64::MAX);
         self.counters.upstream_waiting.set(waiting);
         self.tell_health();
+        self.look_at_grants();
     }
 
     /// Reports endpoints whose health changed since it was last reported.

@@ -2,6 +2,7 @@
 //! thread, which folds all cores.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use penstock_config::node::Position;
 use penstock_tls::Failure;
@@ -74,6 +75,59 @@ impl Handshakes {
     }
 }
 
+/// How a hold ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum HoldOutcome {
+    /// Under grants.
+    Granted,
+    /// Rules allow it meanwhile.
+    Allowed,
+    /// A reviewer, or a rule, said no.
+    Denied,
+    /// Nobody answered in time.
+    Expired,
+    /// Another copy went through.
+    Spent,
+    /// Its time on the connection was over.
+    Pending,
+    /// The caller left.
+    Withdrawn,
+    /// The control plane is away, or something else of ours.
+    Unavailable,
+    /// It could not be held: a reason is missing, the body was not what it said, and the like.
+    Refused,
+}
+
+impl HoldOutcome {
+    /// Their labels, in order.
+    pub(crate) const LABELS: [&'static str; 9] = [
+        "granted",
+        "allowed",
+        "denied",
+        "expired",
+        "spent",
+        "pending",
+        "withdrawn",
+        "unavailable",
+        "refused",
+    ];
+
+    /// That of a reason.
+    pub(crate) fn of(reason: Option<&Reason>) -> Self {
+        match reason {
+            Some(Reason::ApprovalDenied(_) | Reason::Denied(_) | Reason::PolicyChanged(_)) => {
+                Self::Denied
+            }
+            Some(Reason::ApprovalExpired(_)) => Self::Expired,
+            Some(Reason::ApprovalSpent(_)) => Self::Spent,
+            Some(Reason::ApprovalPending(_)) => Self::Pending,
+            Some(Reason::ClientGone | Reason::ClientStalled) => Self::Withdrawn,
+            Some(reason) if reason.status() >= 500 => Self::Unavailable,
+            Some(_) | None => Self::Refused,
+        }
+    }
+}
+
 /// All counters of one core.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
@@ -101,6 +155,17 @@ pub(crate) struct Counters {
     pub(crate) log_dropped: Count,
     pub(crate) panics: Count,
     pub(crate) buffer_bytes: Count,
+    holds: Table<{ HoldOutcome::LABELS.len() }>,
+    /// Requests that wait for an approval.
+    pub(crate) holds_open: Count,
+    /// How long those that do not wait any more did, in microseconds.
+    pub(crate) hold_wait_us: Count,
+    /// Exchanges that were cut by what the control plane said was over.
+    pub(crate) live_cuts: Count,
+    /// Revocations in force.
+    pub(crate) live_revocations: Count,
+    /// Number of the last [`crate::live::LiveChange`] that the core has acted on.
+    live_acted: AtomicU64,
     /// What the core enforces: version and revision of its position, epoch in between.
     pub(crate) epoch: Count,
     pub(crate) version: Count,
@@ -135,6 +200,30 @@ impl Counters {
         for (_, count) in known.filter(|(known, _)| **known == limit) {
             count.add(1);
         }
+    }
+
+    /// Counts the end of a hold.
+    pub(crate) fn held(&self, outcome: HoldOutcome, waited: Duration) {
+        if let Some(count) = self.holds.0.get(outcome as usize) {
+            count.add(1);
+        }
+        self.hold_wait_us.add(u64::try_from(waited.as_micros()).unwrap_or(u64::MAX));
+    }
+
+    /// How many holds ended how.
+    pub(crate) fn holds_by_outcome(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        HoldOutcome::LABELS.into_iter().zip(self.holds.0.iter().map(Count::read))
+    }
+
+    /// The core has acted on everything up to this change.
+    pub(crate) fn set_live_acted(&self, number: u64) {
+        // What was done before is done for whoever reads it.
+        self.live_acted.store(number, Ordering::Release);
+    }
+
+    /// Up to which change the core has acted.
+    pub(crate) fn live_acted(&self) -> u64 {
+        self.live_acted.load(Ordering::Acquire)
     }
 
     /// How often each limit was reached, by its key.

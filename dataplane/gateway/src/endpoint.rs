@@ -178,14 +178,21 @@ pub(crate) fn is_its_fault(reason: &Reason) -> bool {
         Reason::UpstreamTls(failure) => failure.is_some_and(|one| one != Failure::Internal),
         Reason::Served
         | Reason::Ambiguous(_)
+        | Reason::ApprovalDenied(_)
+        | Reason::ApprovalExpired(_)
+        | Reason::ApprovalPending(_)
+        | Reason::ApprovalSpent(_)
+        | Reason::ApprovalUnavailable
         | Reason::BadRequest(_)
         | Reason::ClientGone
         | Reason::ClientStalled
         | Reason::ConnectionChanged
         | Reason::CredentialUnavailable
         | Reason::Denied(_)
+        | Reason::DigestRequired
         | Reason::Draining
         | Reason::Expectation
+        | Reason::GrantEnded
         | Reason::HeadTooLarge(_)
         | Reason::Internal
         | Reason::Method
@@ -195,12 +202,17 @@ pub(crate) fn is_its_fault(reason: &Reason) -> bool {
         | Reason::PolicyChanged(_)
         | Reason::PolicyStale
         | Reason::RateLimited
+        | Reason::Unexplained(_)
+        | Reason::Revoked
+        | Reason::SessionKilled
         | Reason::StreamTooLong
         | Reason::TargetTooLong
         | Reason::Timeout(_)
+        | Reason::TokenEnded
         | Reason::TooLarge(_)
         | Reason::Unauthenticated(_)
         | Reason::UnsupportedEncoding
+        | Reason::UpstreamAnswer(_)
         | Reason::UpstreamRedirect
         | Reason::UpstreamTimeout(_)
         | Reason::UpstreamUnauthorized

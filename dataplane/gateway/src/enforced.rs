@@ -1,5 +1,5 @@
-//! What a node enforces: one snapshot compiled for lookup, with the credentials that it needs. Made
-//! on the sync thread, read by every core, immutable.
+//! What a node enforces: one snapshot compiled for lookup. Made on the sync thread, read by every
+//! core, immutable. Credentials that go into a header are not in it: see [`crate::leases`].
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -8,20 +8,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::endpoint::{Endpoint as EndpointState, EndpointKey, Endpoints};
+use crate::leases::Leases;
 use crate::queue::Queue;
 use crate::upstream_tls::{self, Digest, Security, UpstreamTlsConfigs};
 use aws_lc_rs::digest::{SHA256, digest};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use penstock_config::catalogue::Table;
 use penstock_config::certificates::client_certificate;
 use penstock_config::decision::{ConnectionIndex, Policy};
-use penstock_config::documents::{Connection, CredentialScheme, Endpoint, Issuer};
-use penstock_config::node::{Credentials, LeasedCredential, Position};
+use penstock_config::documents::{Connection, Endpoint, Issuer, Rule};
+use penstock_config::node::Position;
 use penstock_config::snapshot::Snapshot;
 use penstock_identity::Issuers;
 use rustls::sign::CertifiedKey;
-use zeroize::Zeroizing;
 
 /// A compiled snapshot.
 pub(crate) struct Enforced {
@@ -29,11 +27,15 @@ pub(crate) struct Enforced {
     pub(crate) position: Position,
     /// Not to be enforced after this, milliseconds since the Unix epoch.
     pub(crate) expires_ms: u64,
+    /// Generation of the secrets that its documents go with.
+    pub(crate) credentials_generation: u64,
     /// Verification keys.
     pub(crate) issuers: Issuers,
     /// Rules.
     pub(crate) policy: Policy,
     trusted: HashMap<String, Trust>,
+    /// Paths of body members that reviewers see, by the name of the rule.
+    shows: HashMap<String, Vec<String>>,
     upstreams: Vec<Upstream>,
 }
 
@@ -61,24 +63,23 @@ pub(crate) struct Upstream {
     pub(crate) table: Table,
     /// Its endpoints, at least one.
     pub(crate) endpoints: Vec<Target>,
-    /// The credential that is put into its requests.
-    pub(crate) credential: Injection,
     /// What requests to it rest on.
     pub(crate) footing: Footing,
 }
 
-/// What of a connection a request rests on, as a digest: its document, and the values of the
-/// secrets that it names.
+/// What of a connection a request rests on, as a digest: its document, and the certificate that its
+/// servers are shown.
 #[derive(Clone, Copy)]
 pub(crate) struct Footing(Option<Digest>);
 
 impl Footing {
-    fn of(connection: &Connection, credentials: Option<&Credentials>) -> Self {
+    fn of(connection: &Connection, certificate: &ClientCertificate) -> Self {
         let Ok(document) = serde_json::to_vec(connection) else { return Self(None) };
-        let value = |secret: &str| leased(credentials, secret).map(|one| one.value.as_bytes());
-        let mut parts = vec![Some(document.as_slice())];
-        parts.extend(connection.secrets().map(value));
-        Self(Some(upstream_tls::digest(&parts)))
+        let shown = match certificate {
+            ClientCertificate::None | ClientCertificate::Missing => None,
+            ClientCertificate::Held(_, digest) => Some(digest.as_slice()),
+        };
+        Self(Some(upstream_tls::digest(&[Some(document.as_slice()), shown])))
     }
 
     /// Whether it is the same. What has no digest is like nothing.
@@ -114,28 +115,14 @@ impl std::ops::Deref for CoreTarget {
     }
 }
 
-/// What is put into requests to a connection.
-pub(crate) enum Injection {
-    /// The server wants none.
-    None,
-    /// The server wants one and this node does not have it: requests are refused.
-    Missing,
-    /// A header.
-    Header {
-        /// Lower-case name.
-        name: String,
-        /// Value, with its scheme.
-        value: Zeroizing<Vec<u8>>,
-    },
-}
-
 /// What the servers of a connection are shown as the gateway's own certificate.
 pub(crate) enum ClientCertificate {
     /// They ask for none.
     None,
     /// They ask for one and this node does not have it: requests are refused.
     Missing,
-    /// A chain and the key that signs with it, and a digest of the secret that they came from.
+    /// A chain and the key that signs with it, and a digest of the secret that they came from. They
+    /// are in ordinary memory: the TLS library signs with them.
     Held(Arc<CertifiedKey>, [u8; 32]),
 }
 
@@ -166,7 +153,7 @@ impl Enforced {
     /// A part that does not compile: the whole snapshot is refused.
     pub(crate) fn compile(
         snapshot: &Snapshot,
-        credentials: Option<&Credentials>,
+        leases: &Leases,
         configs: &mut UpstreamTlsConfigs,
     ) -> Result<(Self, Vec<String>), CompileError> {
         let documents: Vec<_> = snapshot.issuers.iter().map(|one| one.document.clone()).collect();
@@ -175,16 +162,22 @@ impl Enforced {
         let (issuers, problems) = Issuers::compile(&snapshot.issuers);
         let mut problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
         configs.begin();
+        let generation = snapshot.credentials_generation;
         let upstreams = snapshot
             .connections
             .iter()
-            .map(|connection| Upstream::compile(connection, credentials, configs, &mut problems))
+            .map(|connection| {
+                let certificate = ClientCertificate::compile(connection, leases, generation);
+                Upstream::compile(connection, &certificate, configs, &mut problems)
+            })
             .collect::<Result<_, _>>()?;
         let compiled = Self {
             position: snapshot.position,
             expires_ms: snapshot.expires_ms,
+            credentials_generation: generation,
             issuers,
             policy,
+            shows: shows(&snapshot.rules),
             trusted: documents.iter().map(|one| (one.name.clone(), Trust::of(one))).collect(),
             upstreams,
         };
@@ -194,6 +187,11 @@ impl Enforced {
     /// What an issuer is trusted for, by the name of its document.
     pub(crate) fn trust(&self, issuer: &str) -> Option<Trust> {
         self.trusted.get(issuer).copied()
+    }
+
+    /// Paths of body members that reviewers of a rule see.
+    pub(crate) fn shows(&self, rule: &str) -> &[String] {
+        self.shows.get(rule).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// The connection at an index that [`Policy::connection`] gave.
@@ -213,10 +211,18 @@ impl Enforced {
     }
 }
 
+fn shows(rules: &[Rule]) -> HashMap<String, Vec<String>> {
+    let shown = |rule: &Rule| {
+        let show = rule.approval.as_ref().map(|approval| approval.show.clone())?;
+        (!show.is_empty()).then(|| (rule.name.clone(), show))
+    };
+    rules.iter().filter_map(shown).collect()
+}
+
 impl Upstream {
     fn compile(
         connection: &Connection,
-        credentials: Option<&Credentials>,
+        certificate: &ClientCertificate,
         configs: &mut UpstreamTlsConfigs,
         problems: &mut Vec<String>,
     ) -> Result<Self, CompileError> {
@@ -226,10 +232,9 @@ impl Upstream {
                     name: connection.name.clone(),
                     problem: format!("row {row}: {problem}"),
                 })?;
-        let certificate = ClientCertificate::compile(connection, credentials);
         let mut endpoints = Vec::with_capacity(connection.endpoints.len());
         for endpoint in &connection.endpoints {
-            let security = configs.of(connection, endpoint, &certificate).unwrap_or_else(|why| {
+            let security = configs.of(connection, endpoint, certificate).unwrap_or_else(|why| {
                 problems.push(format!("connection {}: {why}", connection.name));
                 Security::Impossible
             });
@@ -238,9 +243,13 @@ impl Upstream {
         if endpoints.is_empty() {
             return Err(CompileError::NoEndpoint(connection.name.clone()));
         }
-        let credential = Injection::compile(connection, credentials);
-        let footing = Footing::of(connection, credentials);
-        Ok(Self { document: connection.clone(), table, endpoints, credential, footing })
+        let footing = Footing::of(connection, certificate);
+        Ok(Self { document: connection.clone(), table, endpoints, footing })
+    }
+
+    /// Whether the certificate that its servers are shown is here, where they are shown one.
+    pub(crate) fn has_its_certificate(&self) -> bool {
+        self.endpoints.iter().all(|target| target.security.has_its_certificate())
     }
 }
 
@@ -263,44 +272,20 @@ impl Target {
     }
 }
 
-impl Injection {
-    fn compile(connection: &Connection, credentials: Option<&Credentials>) -> Self {
-        let Some(wanted) = &connection.credential else { return Self::None };
-        let Some(leased) = leased(credentials, &wanted.secret) else { return Self::Missing };
-        let mut value = Zeroizing::new(Vec::with_capacity(leased.value.len() * 2 + 8));
-        match wanted.scheme {
-            CredentialScheme::Basic => {
-                value.extend_from_slice(b"Basic ");
-                let encoded = Zeroizing::new(STANDARD.encode(leased.value.as_bytes()));
-                value.extend_from_slice(encoded.as_bytes());
-            }
-            CredentialScheme::Bearer => {
-                value.extend_from_slice(b"Bearer ");
-                value.extend_from_slice(leased.value.as_bytes());
-            }
-            CredentialScheme::Raw => value.extend_from_slice(leased.value.as_bytes()),
-        }
-        Self::Header { name: wanted.header.clone(), value }
-    }
-}
-
 impl ClientCertificate {
     /// The control plane keeps no other value under such a name; one that comes all the same is
     /// like none.
-    fn compile(connection: &Connection, credentials: Option<&Credentials>) -> Self {
+    fn compile(connection: &Connection, leases: &Leases, generation: u64) -> Self {
         let Some(secret) = connection.client_certificate_secret() else { return Self::None };
-        let Some(leased) = leased(credentials, secret) else { return Self::Missing };
+        let Some(value) = leases.value(secret, generation) else { return Self::Missing };
+        let Ok(text) = std::str::from_utf8(value.bytes()) else { return Self::Missing };
         let mut value_digest = [0; 32];
-        value_digest.copy_from_slice(digest(&SHA256, leased.value.as_bytes()).as_ref());
-        match client_certificate(&leased.value) {
+        value_digest.copy_from_slice(digest(&SHA256, text.as_bytes()).as_ref());
+        match client_certificate(text) {
             Ok(certificate) => Self::Held(Arc::new(certificate), value_digest),
             Err(_) => Self::Missing,
         }
     }
-}
-
-fn leased<'c>(credentials: Option<&'c Credentials>, secret: &str) -> Option<&'c LeasedCredential> {
-    credentials?.credentials.iter().find(|one| one.name == secret)
 }
 
 /// Addresses of host names, found off the reactors.

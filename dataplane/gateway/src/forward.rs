@@ -69,11 +69,15 @@ pub(crate) async fn forward<N: Network>(
         let endpoint = Rc::clone(running.endpoint());
         let sent_before = upstream.output.bytes_sent();
         let conversation = Conversation::default();
+        let sent_in_another_try = outbound.sending();
         let request = (head, outbound.payload(upstream.reused));
         let result =
             converse(core, client, &mut upstream, request, &outbound, session, &conversation).await;
         session.bytes_up = session.bytes_up.saturating_add(conversation.bytes_up.get());
         let nothing_sent = upstream.output.bytes_sent() == sent_before;
+        if nothing_sent && !sent_in_another_try {
+            outbound.nothing_sent();
+        }
         let stale = upstream.reused && !conversation.answered.get();
         drop(running);
         match result {
@@ -143,6 +147,7 @@ async fn converse<N: Network>(
     conversation: &Conversation,
 ) -> Result<bool, Ending> {
     let goes_on = client.goes_on_after(core);
+    let committed = client.committed;
     let Client { input, output, guard, head: request, reply, body, answering, .. } = client;
     let uplink = Uplink {
         guard,
@@ -152,7 +157,8 @@ async fn converse<N: Network>(
         conversation,
         body,
     };
-    let downlink = Downlink { core, guard, conversation, outbound, request, goes_on, answering };
+    let downlink =
+        Downlink { core, guard, conversation, outbound, request, goes_on, answering, committed };
     let up = pin!(uplink.run(input, &mut upstream.output, head, payload));
     let down = pin!(relay::run(downlink, &mut upstream.input, output, reply, session));
     match select(down, up).await {

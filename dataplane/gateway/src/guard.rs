@@ -52,6 +52,17 @@ pub(crate) enum Interrupt {
     Cancelled(Reason),
 }
 
+/// What the end of a whole exchange comes from.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Bound {
+    /// `stream_ms_max` of its connection.
+    Stream,
+    /// The first of its grants that ends.
+    Grant,
+    /// The caller's token.
+    Token,
+}
+
 type Timer = Pin<Box<dyn Future<Output = ()>>>;
 
 /// The limits of one caller's connection.
@@ -59,8 +70,8 @@ pub(crate) struct Guard<N: Network> {
     network: N,
     /// A new one for each exchange: a late cancellation must not hit the next.
     cancel: RefCell<Cancel>,
-    /// No wait goes beyond this: the end of the whole exchange.
-    ends: Cell<Duration>,
+    /// No wait goes beyond this: the end of the whole exchange, and what set it.
+    ends: Cell<(Duration, Bound)>,
     armed: RefCell<Option<(Duration, Timer)>>,
 }
 
@@ -70,7 +81,7 @@ impl<N: Network> Guard<N> {
         Self {
             network,
             cancel: RefCell::new(Cancel::default()),
-            ends: Cell::new(Duration::MAX),
+            ends: Cell::new((Duration::MAX, Bound::Stream)),
             armed: RefCell::new(None),
         }
     }
@@ -80,27 +91,39 @@ impl<N: Network> Guard<N> {
         self.cancel.borrow().clone()
     }
 
-    /// No wait goes on longer than this from now.
-    pub(crate) fn end_in(&self, limit: Duration) {
-        self.ends.set(self.network.now().saturating_add(limit));
+    /// No wait goes on longer than this from now; an earlier end stays.
+    pub(crate) fn end_in(&self, limit: Duration, bound: Bound) {
+        let end = self.network.now().saturating_add(limit);
+        if end < self.ends.get().0 {
+            self.ends.set((end, bound));
+        }
     }
 
     /// Lifts the end and any cancellation, before the next exchange.
     pub(crate) fn reset(&self) {
-        self.ends.set(Duration::MAX);
+        self.ends.set((Duration::MAX, Bound::Stream));
         *self.cancel.borrow_mut() = Cancel::default();
     }
 
     /// Whether the end of the whole exchange has come.
     pub(crate) fn is_over(&self) -> bool {
-        self.network.now() >= self.ends.get()
+        self.network.now() >= self.ends.get().0
+    }
+
+    /// Why the whole exchange ended, once it has.
+    pub(crate) fn over(&self) -> Reason {
+        match self.ends.get().1 {
+            Bound::Stream => Reason::StreamTooLong,
+            Bound::Grant => Reason::GrantEnded,
+            Bound::Token => Reason::TokenEnded,
+        }
     }
 
     /// Why a wait ended: `elapsed`, unless it was the end of the whole exchange.
     pub(crate) fn reason(&self, interrupt: Interrupt, elapsed: Reason) -> Reason {
         match interrupt {
             Interrupt::Cancelled(reason) => reason,
-            Interrupt::Elapsed if self.is_over() => Reason::StreamTooLong,
+            Interrupt::Elapsed if self.is_over() => self.over(),
             Interrupt::Elapsed => elapsed,
         }
     }
@@ -113,7 +136,7 @@ impl<N: Network> Guard<N> {
     ) -> Result<T, Interrupt> {
         let mut future = pin!(future);
         let cancel = self.cancel();
-        let deadline = self.network.now().saturating_add(limit).min(self.ends.get());
+        let deadline = self.network.now().saturating_add(limit).min(self.ends.get().0);
         poll_fn(|cx| {
             if let Some(reason) = cancel.poll(cx) {
                 return Poll::Ready(Err(Interrupt::Cancelled(reason)));

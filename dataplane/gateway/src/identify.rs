@@ -14,6 +14,7 @@ use penstock_reactor::network::Network;
 use crate::accept::Request;
 use crate::client::Client;
 use crate::core::{Core, InForce, Known, Report};
+use crate::live::Marks;
 use crate::pipeline::Ending;
 use crate::reason::Reason;
 use crate::session::Session;
@@ -29,7 +30,7 @@ pub(crate) struct Identified {
 
 impl Identified {
     /// What was verified, and under which policy.
-    pub(crate) fn known(&self) -> &Known {
+    pub(crate) fn known(&self) -> &Rc<Known> {
         &self.known
     }
 
@@ -54,6 +55,7 @@ pub(crate) fn identify<N: Network>(
     let in_force = core.in_force()?;
     let token = token(client, &request.head)?;
     let known = known(core, client, &in_force, token)?;
+    not_revoked(core, &known)?;
     session.identity = Some(Rc::clone(&known.identity));
     let Some(target) = request.target else { return Err(Reason::Method.into()) };
     Ok(Identified { head: request.head, target, known })
@@ -64,16 +66,24 @@ pub(crate) fn identify<N: Network>(
 pub(crate) fn anew<N: Network>(
     core: &Core<N>,
     client: &Client<N>,
-    identified: Identified,
-) -> Result<(InForce, Identified), Ending> {
+    identified: &mut Identified,
+) -> Result<InForce, Reason> {
     let in_force = core.in_force()?;
     let is_current = identified.known.generation == core.generation();
-    if is_current && core.wall_ms() < identified.known.expires_ms {
-        return Ok((in_force, identified));
+    if !is_current || core.wall_ms() >= identified.known.expires_ms {
+        let token = token(client, &identified.head)?;
+        identified.known = known(core, client, &in_force, token)?;
     }
-    let token = token(client, &identified.head)?;
-    let known = known(core, client, &in_force, token)?;
-    Ok((in_force, Identified { known, ..identified }))
+    not_revoked(core, &identified.known)?;
+    Ok(in_force)
+}
+
+/// What was revoked does not count, whether it was verified before or now.
+fn not_revoked<N: Network>(core: &Core<N>, known: &Known) -> Result<(), Reason> {
+    if core.live.is_revoked(&known.marks) {
+        return Err(Reason::Unauthenticated("revoked"));
+    }
+    Ok(())
 }
 
 /// The token's bytes: from `Authorization: Bearer` or `x-api-key`, never from both, never two.
@@ -123,6 +133,7 @@ fn known<N: Network>(
         rules: in_force.policy.subject_rules(&verified.identity),
         trust: in_force.trust(&verified.identity.issuer).unwrap_or_default(),
         key_thumbprint: verified.key_thumbprint,
+        marks: Marks::of(token, &verified.identity),
         expires_ms: verified.expires_ms,
         generation: core.generation(),
         identity: Rc::new(verified.identity),

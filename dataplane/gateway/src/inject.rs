@@ -15,7 +15,10 @@ use crate::client::Client;
 use crate::core::Core;
 use crate::decide::{Cleared, Permit};
 use crate::endpoint::order;
-use crate::enforced::{CoreTarget, Enforced, Footing, Injection, Target, Upstream};
+use crate::enforced::{CoreTarget, Enforced, Footing, Target};
+use crate::grants::Use;
+use crate::guard::Bound;
+use crate::leases::{Injected, Leases};
 use crate::limits::Limit;
 use crate::output::HeadBlock;
 use crate::pipeline::Ending;
@@ -43,6 +46,8 @@ pub(crate) struct Outbound {
     pub(crate) to_head_request: bool,
     /// Keeps the exchange under the eye of later policies.
     pub(crate) _open: Entry<OpenExchange>,
+    /// The use that is reserved for it, where it is granted. It ends with the exchange.
+    used: Option<Use>,
 }
 
 /// What a head is written from. A request that waits holds this, and no head: how many endpoints a
@@ -51,6 +56,8 @@ pub(crate) struct Outbound {
 struct Source {
     connection: Rc<str>,
     footing: Footing,
+    /// Which value of its credential it was permitted with, where it needs one.
+    credential: Option<u64>,
     head: Buffer,
     target: penstock_config::target::Target,
 }
@@ -61,17 +68,26 @@ impl Outbound {
         self.tries.borrow().clone()
     }
 
-    /// The connection as it is in force.
+    /// The header that carries the credential of the connection as it is in force.
     ///
     /// # Errors
-    /// It changed since the request was permitted.
-    pub(crate) fn still_holds<'e>(&self, in_force: &'e Enforced) -> Result<&'e Upstream, Reason> {
+    /// The connection or its credential changed since the request was permitted, or its lease is
+    /// over.
+    pub(crate) fn still_holds<'l>(
+        &self,
+        in_force: &'l Enforced,
+        leases: &'l Leases,
+    ) -> Result<Option<Injected<'l>>, Reason> {
         let source = self.source.borrow();
         let source = source.as_ref().ok_or(Reason::Internal)?;
         let connection = in_force.policy.connection(&source.connection);
         let upstream = connection.and_then(|connection| in_force.upstream(connection));
         let same = upstream.filter(|upstream| upstream.footing.is(source.footing));
-        same.ok_or(Reason::ConnectionChanged)
+        let credential = leases.header(same.ok_or(Reason::ConnectionChanged)?, in_force)?;
+        if credential.map(|one| one.generation) != source.credential {
+            return Err(Reason::ConnectionChanged);
+        }
+        Ok(credential)
     }
 
     /// The head for an endpoint, written when there is a connection to it, with the credential that
@@ -88,9 +104,9 @@ impl Outbound {
     ) -> Result<Buffer, Reason> {
         let source = self.source.borrow().clone().ok_or(Reason::Internal)?;
         let in_force = core.in_force()?;
-        let upstream = self.still_holds(&in_force)?;
+        let leases = core.node.leases.load();
+        let credential = self.still_holds(&in_force, &leases)?;
         let mut block = HeadBlock::new(core.network.pool()).map_err(|_| Reason::NO_BUFFERS)?;
-        let credential = credential(upstream)?;
         let payload = self.payload.borrow();
         write(&mut block, client, endpoint, &source, (method, &payload), credential).map_err(
             |error| match error {
@@ -112,6 +128,22 @@ impl Outbound {
         self.payload.replace(Payload::None)
     }
 
+    /// Bytes may go to a model server from now on. Whether some may have before.
+    pub(crate) fn sending(&self) -> bool {
+        self.used.as_ref().is_some_and(|used| {
+            let before = used.is_sent();
+            used.set_sent(true);
+            before
+        })
+    }
+
+    /// Not a byte has gone up in any try.
+    pub(crate) fn nothing_sent(&self) {
+        if let Some(used) = &self.used {
+            used.set_sent(false);
+        }
+    }
+
     /// Lets go of what another try would need: an answer has begun.
     pub(crate) fn let_go(&self) {
         self.tries.borrow_mut().clear();
@@ -131,8 +163,15 @@ pub(crate) fn inject<N: Network>(
     let in_force = Rc::clone(permit.in_force());
     let connection = permit.connection();
     let upstream = in_force.upstream(connection).ok_or(Reason::Internal)?;
-    credential(upstream)?;
-    client.guard.end_in(Duration::from_millis(upstream.document.limits.stream_ms_max));
+    let credential = core.node.leases.load().header(upstream, &in_force)?.map(|one| one.generation);
+    let stream_max = Duration::from_millis(upstream.document.limits.stream_ms_max);
+    client.guard.end_in(stream_max, Bound::Stream);
+    for (left, bound) in permit.bounds(core.wall_ms(), core.boot()) {
+        client.guard.end_in(left, bound);
+    }
+    if client.guard.is_over() {
+        return Err(client.guard.over().into());
+    }
     let targets = Rc::clone(in_force.targets(connection).ok_or(Reason::Internal)?);
     let queue = Rc::clone(in_force.queue(connection).ok_or(Reason::Internal)?);
     let state = |index: usize| targets.get(index).map(|target| Rc::clone(&target.state));
@@ -142,30 +181,21 @@ pub(crate) fn inject<N: Network>(
     let footing = upstream.footing;
     let connection = session.connection.clone().unwrap_or_default();
     let Cleared { head, target, payload } = cleared;
+    let (open, used) = permit.into_parts();
+    let source = Source { connection, footing, credential, head, target };
     Ok(Outbound {
         tries: RefCell::new(tries),
-        source: RefCell::new(Some(Rc::new(Source { connection, footing, head, target }))),
-        streams: matches!(payload, Payload::Streamed(_)),
+        source: RefCell::new(Some(Rc::new(source))),
+        streams: matches!(payload, Payload::Streamed { .. }),
         targets,
         queue,
         body_bytes_max,
         repeatable: client.head.method.is_safe() && matches!(payload, Payload::None),
         to_head_request: session.method == "HEAD",
         payload: RefCell::new(payload),
-        _open: permit.into_entry(),
+        _open: open,
+        used,
     })
-}
-
-/// A header's name and value.
-type Header<'u> = (&'u [u8], &'u [u8]);
-
-/// The model's own credential.
-fn credential(upstream: &Upstream) -> Result<Option<Header<'_>>, Reason> {
-    match &upstream.credential {
-        Injection::None => Ok(None),
-        Injection::Missing => Err(Reason::CredentialUnavailable),
-        Injection::Header { name, value } => Ok(Some((name.as_bytes(), value.as_slice()))),
-    }
 }
 
 fn write<N: Network>(
@@ -174,7 +204,7 @@ fn write<N: Network>(
     endpoint: &Target,
     source: &Source,
     (method, payload): (&str, &Payload),
-    credential: Option<Header<'_>>,
+    credential: Option<Injected<'_>>,
 ) -> Result<(), WriteError> {
     let mut writer = RequestWriter::start(
         block,
@@ -184,20 +214,22 @@ fn write<N: Network>(
         &endpoint.authority,
     )?;
     for (name, value) in client.head.passing_up(&source.head) {
-        let replaced = credential.is_some_and(|(own, _)| own.eq_ignore_ascii_case(name));
+        let replaced = credential.is_some_and(|own| own.name.eq_ignore_ascii_case(name));
         if !replaced {
             writer.header(name, value)?;
         }
     }
     writer.header(b"accept-encoding", b"identity")?;
-    if let Some((name, value)) = credential {
+    if let Some(Injected { name, value, generation: _ }) = credential {
         writer.header(name, value)?;
     }
     match payload {
         Payload::None if client.head.method.is_safe() => writer.finish_none(),
         Payload::None => writer.finish_length(0),
         Payload::Collected { length, .. } => writer.finish_length(*length),
-        Payload::Streamed(Framing::Length(length)) => writer.finish_length(*length),
-        Payload::Streamed(Framing::Chunked | Framing::None) => writer.finish_chunked(),
+        Payload::Streamed { framing: Framing::Length(length), .. } => writer.finish_length(*length),
+        Payload::Streamed { framing: Framing::Chunked | Framing::None, .. } => {
+            writer.finish_chunked()
+        }
     }
 }

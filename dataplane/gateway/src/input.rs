@@ -28,6 +28,17 @@ pub(crate) enum HeadFailure<E> {
     Network { error: NetworkError, begun: bool },
 }
 
+/// What came of keeping bytes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Kept {
+    /// Some came.
+    More,
+    /// The block is full.
+    Full,
+    /// The peer ended its side.
+    End,
+}
+
 impl<R: Receiver> Input<R> {
     /// What comes from a model server.
     pub(crate) fn from_upstream(receiver: R) -> Self {
@@ -67,6 +78,33 @@ impl<R: Receiver> Input<R> {
             }
             Received::End => Ok(false),
         }
+    }
+
+    /// New bytes from the socket, kept with all that is unused in one block: what a caller sends
+    /// while its request waits for long.
+    pub(crate) async fn keep(&mut self, pool: &Pool) -> Result<Kept, NetworkError> {
+        if self.unused_bytes() >= BLOCK_BYTES {
+            return Ok(Kept::Full);
+        }
+        if !self.more().await? {
+            return Ok(Kept::End);
+        }
+        if self.unused.len() > 1 {
+            let mut block = pool.take().map_err(|_| NetworkError::Exhausted)?;
+            if self.sensitive {
+                block.mark_sensitive();
+            }
+            while let Some(mut piece) = self.unused.pop_front() {
+                let taken = block.append(&piece);
+                drop(piece.split_to(taken));
+                if !piece.is_empty() {
+                    self.unused.push_front(piece);
+                    break;
+                }
+            }
+            self.unused.push_front(block.freeze());
+        }
+        Ok(Kept::More)
     }
 
     /// Puts bytes back in front.

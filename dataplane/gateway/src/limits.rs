@@ -42,6 +42,8 @@ pub(crate) enum Limit {
     UpstreamQueue,
     /// How long a request waits for an endpoint.
     UpstreamQueueTime,
+    /// Requests that wait for an approval.
+    Holds,
     /// How long a drain takes.
     Drain,
     /// Bytes of a body that a decision reads; of the connection's document.
@@ -54,7 +56,7 @@ pub(crate) enum Limit {
 
 impl Limit {
     /// All of them.
-    pub(crate) const ALL: [Self; 23] = [
+    pub(crate) const ALL: [Self; 24] = [
         Self::HeadBytes,
         Self::HeaderCount,
         Self::TargetBytes,
@@ -74,6 +76,7 @@ impl Limit {
         Self::UpstreamRequests,
         Self::UpstreamQueue,
         Self::UpstreamQueueTime,
+        Self::Holds,
         Self::Drain,
         Self::DecisionBytes,
         Self::BodyBytes,
@@ -102,6 +105,7 @@ impl Limit {
             Self::UpstreamRequests => "upstream_requests_per_endpoint_max",
             Self::UpstreamQueue => "upstream_queue_max",
             Self::UpstreamQueueTime => "upstream_queue_ms_max",
+            Self::Holds => "holds_per_core_max",
             Self::Drain => "drain_ms_max",
             Self::DecisionBytes => "decision_bytes_max",
             Self::BodyBytes => "body_bytes_max",

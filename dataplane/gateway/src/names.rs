@@ -65,3 +65,17 @@ pub(crate) const CONTROL_CONNECTED: &str = "penstock_sync_control_connected";
 pub(crate) const CLOCK_STEPS: &str = "penstock_sync_clock_steps_total";
 /// Snapshots that were refused.
 pub(crate) const SNAPSHOTS_REFUSED: &str = "penstock_sync_snapshots_refused_total";
+/// Requests that wait for an approval.
+pub(crate) const HOLDS_OPEN: &str = "penstock_holds_open";
+/// Holds that ended, by outcome.
+pub(crate) const HOLDS: &str = "penstock_holds_total";
+/// How long requests were held, all that ended together.
+pub(crate) const HOLD_WAIT_SUM: &str = "penstock_hold_wait_seconds_sum";
+/// How many those were.
+pub(crate) const HOLD_WAIT_COUNT: &str = "penstock_hold_wait_seconds_count";
+/// Time since the control plane last said what is in force.
+pub(crate) const LIVE_AGE: &str = "penstock_live_age_seconds";
+/// Revoked identities and tokens that a core knows.
+pub(crate) const LIVE_REVOCATIONS: &str = "penstock_live_revocations";
+/// Exchanges that were cut because a grant ended or something was revoked.
+pub(crate) const LIVE_CUTS: &str = "penstock_live_cuts_total";

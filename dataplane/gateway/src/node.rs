@@ -18,11 +18,12 @@ use crate::access_log::{LogQueue, LogWriter};
 use crate::client;
 use crate::core::{Core, Node, Report};
 use crate::counters::Counters;
+use crate::letters::{DESK_MAX, DeskMail, LETTERS_MAX, Letter};
 use crate::limits::Limit;
 use crate::operations::{Operations, Views};
 use crate::probe;
 use crate::reason::Reason;
-use crate::sync::{CallersTls, CoreMail, Disk, Joined, Parts, REPORTS_MAX, Sync};
+use crate::sync::{self, CallersTls, CoreMail, DeskParts, Disk, Joined, Parts, REPORTS_MAX, Sync};
 use crate::upstream_tls::UpstreamTlsConfigs;
 
 /// Why a node does not start: one sentence that says what to do.
@@ -40,7 +41,7 @@ pub(crate) struct Running {
     mail: Vec<MailSender<CoreMail>>,
 }
 
-/// Mail that waits for a core; each kind is needed once.
+/// Mail that waits for a core; each kind is needed once, so that what has data comes by letter.
 const MAIL_MAX: usize = 16;
 
 /// Connections that wait to be accepted, a core.
@@ -48,8 +49,21 @@ const BACKLOG: u32 = 4_096;
 
 /// What each core's thread takes its own part from.
 struct Seats {
-    mail: std::sync::Mutex<Vec<Option<MailReceiver<CoreMail>>>>,
+    boxes: std::sync::Mutex<Vec<Option<Boxes>>>,
     counters: Arc<[Arc<Counters>]>,
+}
+
+/// Where a core reads: what concerns it as a whole, and letters about approvals.
+struct Boxes {
+    mail: MailReceiver<CoreMail>,
+    letters: MailReceiver<Letter>,
+}
+
+/// Both mailboxes of one core, and where they are written to.
+fn boxes() -> (MailSender<CoreMail>, MailSender<Letter>, Option<Boxes>) {
+    let (to_mail, mail) = mailbox::bounded(MAIL_MAX);
+    let (to_letters, letters) = mailbox::bounded(LETTERS_MAX);
+    (to_mail, to_letters, Some(Boxes { mail, letters }))
 }
 
 impl Running {
@@ -67,7 +81,13 @@ impl Running {
         let configs = configs.map_err(StartError)?;
         let callers = settings.tls.as_ref().map(CallersTls::load).transpose();
         let callers = callers.map_err(|problems| StartError(problems.join("; ")))?;
-        let node = Arc::new(Node::new(settings));
+        let mut node = Node::new(settings);
+        // Before anybody is listened to.
+        match sync::revocations(&disk) {
+            Some(known) => node.revocations = known,
+            None => node.revocations_unknown.store(true, Ordering::Release),
+        }
+        let node = Arc::new(node);
         let callers = callers.map(|(callers, tls)| {
             node.tls.store(Some(Arc::new(tls)));
             callers
@@ -78,14 +98,18 @@ impl Running {
         })?;
         let counters: Arc<[Arc<Counters>]> =
             (0..count).map(|_| Arc::new(Counters::default())).collect();
-        let (mail, seats): (Vec<_>, Vec<_>) = (0..count)
-            .map(|_| mailbox::bounded(MAIL_MAX))
-            .map(|(to, from)| (to, Some(from)))
-            .unzip();
-        let seats =
-            Arc::new(Seats { mail: std::sync::Mutex::new(seats), counters: Arc::clone(&counters) });
+        let (mut mail, mut letters, mut seats) = (Vec::new(), Vec::new(), Vec::new());
+        for (to_mail, to_letters, own) in (0..count).map(|_| boxes()) {
+            mail.push(to_mail);
+            letters.push(to_letters);
+            seats.push(own);
+        }
+        let boxes = std::sync::Mutex::new(seats);
+        let seats = Arc::new(Seats { boxes, counters: Arc::clone(&counters) });
         let (reports, reported) = mpsc::channel(REPORTS_MAX);
-        let cores = start_cores(&node, count, seats, log_queue, reports)?;
+        let (to_desk, desk_mail) = mpsc::channel(DESK_MAX);
+        let queues = Queues { log: log_queue, reports, desk: to_desk };
+        let cores = start_cores(&node, count, seats, queues)?;
         let listen = node.settings.operations_listen;
         let views = Views { node: Arc::clone(&node), cores: Arc::clone(&counters) };
         let operations = Operations::start(listen, views).map_err(|error| {
@@ -93,15 +117,16 @@ impl Running {
         })?;
         let parts = Parts {
             node: Arc::clone(&node),
-            disk,
+            disk: disk.clone(),
             joined,
             cores: mail.clone(),
             reports: reported,
-            counters,
+            counters: Arc::clone(&counters),
             listen: cores.address().to_string(),
             configs,
         };
-        let sync = Sync::start(parts, callers)
+        let desk = DeskParts { letters, mail: desk_mail, node: Arc::clone(&node), counters, disk };
+        let sync = Sync::start(parts, desk, callers)
             .map_err(|error| StartError(format!("the sync thread can't start: {error}")))?;
         Ok(Self { cores, operations, sync, log, node, mail })
     }
@@ -180,12 +205,19 @@ pub(crate) fn core_count(settings: &DataplaneSettings) -> usize {
     }
 }
 
+/// Where cores write.
+#[derive(Clone)]
+struct Queues {
+    log: LogQueue,
+    reports: mpsc::Sender<Report>,
+    desk: mpsc::Sender<DeskMail>,
+}
+
 fn start_cores(
     node: &Arc<Node>,
     count: usize,
     seats: Arc<Seats>,
-    log: LogQueue,
-    reports: mpsc::Sender<Report>,
+    queues: Queues,
 ) -> Result<Cores, StartError> {
     let settings = CoreSettings {
         listen: node.settings.listen,
@@ -199,17 +231,18 @@ fn start_cores(
     let make = move |network: GlommioNetwork| {
         let seat = next.fetch_add(1, Ordering::Relaxed);
         let counters = seats.counters.get(seat).cloned().unwrap_or_default();
-        let mail = seats
-            .mail
+        let boxes = seats
+            .boxes
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .get_mut(seat)
             .and_then(Option::take);
-        let core =
-            Core::new(network, Arc::clone(&node), seat, counters, log.clone(), reports.clone());
+        let Queues { log, reports, desk } = queues.clone();
+        let core = Core::new(network, Arc::clone(&node), seat, counters, log, reports, desk);
         let core = Rc::new(core);
-        if let Some(mail) = mail {
+        if let Some(Boxes { mail, letters }) = boxes {
             core.network.spawn(read_mail(Rc::clone(&core), mail));
+            core.network.spawn(read_letters(Rc::clone(&core), letters));
         }
         core.network.spawn(tick(Rc::clone(&core)));
         Rc::new(GatewayCore(core))
@@ -225,6 +258,12 @@ async fn read_mail<N: Network>(core: Rc<Core<N>>, mut mail: MailReceiver<CoreMai
                 core.cut_all(&Reason::Draining);
             }
         }
+    }
+}
+
+async fn read_letters<N: Network>(core: Rc<Core<N>>, mut letters: MailReceiver<Letter>) {
+    while let Some(letter) = letters.receive().await {
+        core.receive(letter).await;
     }
 }
 
@@ -262,7 +301,8 @@ impl cores::Core for GatewayCore {
     }
 }
 
-/// Idle connections close at once, exchanges go on to their end; at the limit they are cut.
+/// Idle connections close at once, and what waits for an approval is refused; exchanges that run go
+/// on to their end, and are cut at the limit.
 pub(crate) async fn drain<N: Network>(core: Rc<Core<N>>) {
     let begun = core.network.now();
     let limit = core.drain_limit();
@@ -270,6 +310,7 @@ pub(crate) async fn drain<N: Network>(core: Rc<Core<N>>) {
         for waiting in core.idle.open().iter().chain(&core.handshakes.open()) {
             waiting.cancel(Reason::Draining);
         }
+        core.end_holds(&Reason::Draining);
         let passed = core.network.now().saturating_sub(begun);
         if passed > limit {
             for _ in 0..core.cut_all(&Reason::Draining) {

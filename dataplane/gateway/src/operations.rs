@@ -13,9 +13,10 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use penstock_reactor::process::boot_time;
 use prometheus::proto::MetricFamily;
 use prometheus::{
-    Encoder as _, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
+    CounterVec, Encoder as _, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 use tokio::sync::watch;
 
@@ -109,6 +110,8 @@ fn obstacle(views: &Views) -> Option<&'static str> {
         Some("draining")
     } else if node.is_stale(now) {
         Some("the policy was not confirmed for too long")
+    } else if node.revocations_unknown.load(Ordering::Acquire) {
+        Some("what was revoked is not known yet")
     } else if now >= enforced.expires_ms {
         Some("the policy has expired")
     } else if !views.cores.iter().all(|core| core.position() == enforced.position) {
@@ -158,9 +161,15 @@ fn gather(views: &Views) -> prometheus::Result<Vec<MetricFamily>> {
         reached.with_label_values(&[key]).inc_by(count);
     }
     registry.register(Box::new(reached))?;
+    let held = IntCounterVec::new(Opts::new(names::HOLDS, "holds by outcome"), &["outcome"])?;
+    for (outcome, count) in views.cores.iter().flat_map(|core| core.holds_by_outcome()) {
+        held.with_label_values(&[outcome]).inc_by(count);
+    }
+    registry.register(Box::new(held))?;
+    hold_waits(&registry, views)?;
     handshakes(&registry, views, names::TLS_ACCEPTED, |core| &core.tls_accepted)?;
     handshakes(&registry, views, names::TLS_CONNECTED, |core| &core.tls_connected)?;
-    let totals: [(&str, Getter); 15] = [
+    let totals: [(&str, Getter); 16] = [
         (names::CLIENTS_ACCEPTED, |core| &core.clients_accepted),
         (names::CLIENTS_REFUSED, |core| &core.clients_refused),
         (names::TOKENS_VERIFIED, |core| &core.tokens_verified),
@@ -176,17 +185,20 @@ fn gather(views: &Views) -> prometheus::Result<Vec<MetricFamily>> {
         (names::BYTES_DOWN, |core| &core.bytes_down),
         (names::BYTES_UP, |core| &core.bytes_up),
         (names::LOG_DROPPED, |core| &core.log_dropped),
+        (names::LIVE_CUTS, |core| &core.live_cuts),
     ];
     for (name, getter) in totals {
         per_core(&registry, views, name, getter, true)?;
     }
     per_core(&registry, views, names::PANICS, |core| &core.panics, true)?;
-    let gauges: [(&str, Getter); 5] = [
+    let gauges: [(&str, Getter); 7] = [
         (names::CLIENTS_OPEN, |core| &core.clients_open),
         (names::EXCHANGES_OPEN, |core| &core.exchanges_open),
         (names::UPSTREAM_WAITING, |core| &core.upstream_waiting),
         (names::BUFFER_BYTES, |core| &core.buffer_bytes),
         (names::POLICY_VERSION, |core| &core.version),
+        (names::HOLDS_OPEN, |core| &core.holds_open),
+        (names::LIVE_REVOCATIONS, |core| &core.live_revocations),
     ];
     for (name, getter) in gauges {
         per_core(&registry, views, name, getter, false)?;
@@ -194,6 +206,20 @@ fn gather(views: &Views) -> prometheus::Result<Vec<MetricFamily>> {
     node_counts(&registry, &views.node)?;
     node_gauges(&registry, views)?;
     Ok(registry.gather())
+}
+
+/// How long requests were held, by core: a sum and a count, as a summary has them.
+fn hold_waits(registry: &Registry, views: &Views) -> prometheus::Result<()> {
+    let sum = CounterVec::new(Opts::new(names::HOLD_WAIT_SUM, "by core"), &["core"])?;
+    let count = IntCounterVec::new(Opts::new(names::HOLD_WAIT_COUNT, "by core"), &["core"])?;
+    for (index, core) in views.cores.iter().enumerate() {
+        let waited = Duration::from_micros(core.hold_wait_us.read());
+        sum.with_label_values(&[&index.to_string()]).inc_by(waited.as_secs_f64());
+        let holds = core.holds_by_outcome().map(|(_, count)| count).sum();
+        count.with_label_values(&[&index.to_string()]).inc_by(holds);
+    }
+    registry.register(Box::new(sum))?;
+    registry.register(Box::new(count))
 }
 
 fn handshakes(
@@ -268,7 +294,13 @@ fn node_gauges(registry: &Registry, views: &Views) -> prometheus::Result<()> {
         let help = "when the first of the certificates that callers are shown to expire does";
         (names::CERTIFICATE_EXPIRY, tls.expires().as_secs(), help)
     });
-    for (name, value, help) in gauges.into_iter().chain(expiry) {
+    let heard_ms = Some(node.live_heard_ms.load(Ordering::Relaxed)).filter(|ms| *ms > 0);
+    let live = heard_ms.map(|heard_ms| {
+        let age = boot_time().saturating_sub(Duration::from_millis(heard_ms));
+        let help = "seconds since the control plane last said what is in force";
+        (names::LIVE_AGE, age.as_secs(), help)
+    });
+    for (name, value, help) in gauges.into_iter().chain(expiry).chain(live) {
         let gauge = prometheus::IntGauge::with_opts(Opts::new(name, help))?;
         gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
         registry.register(Box::new(gauge))?;

@@ -3,14 +3,16 @@
 //!
 //! `Request -> Identified -> Classified -> Permit -> Outbound -> Conversation -> relayed`
 //!
+//! A request that needs approval is a `Ticket` first, which becomes a `Permit` once it is granted.
 //! Every way out is one [`Ending`]; `conclude` says it to the caller and to the record. Masking
-//! will stand in `relay`, holds between `decide` and `inject`, recordings in `conclude`.
+//! will stand in `relay`, recordings in `conclude`.
 
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 
 use futures_util::FutureExt as _;
 
+use penstock_http::stream::StreamKind;
 use penstock_reactor::network::Network;
 
 use crate::accept;
@@ -18,8 +20,9 @@ use crate::access_log;
 use crate::classify;
 use crate::client::{Client, Next};
 use crate::core::Core;
-use crate::decide;
+use crate::decide::{self, Decided};
 use crate::forward;
+use crate::hold;
 use crate::identify;
 use crate::inject;
 use crate::reason::Reason;
@@ -78,7 +81,10 @@ async fn story<N: Network>(
     let request = accept::accept(core, client, session).await?;
     let identified = identify::identify(core, client, request, session)?;
     let classified = classify::classify(core, client, identified, session).await?;
-    let (permit, cleared) = decide::decide(core, client, classified, session)?;
+    let (permit, cleared) = match decide::decide(core, client, classified, session)? {
+        Decided::Permit(permit, cleared) => (permit, cleared),
+        Decided::Ticket(ticket) => hold::hold(core, client, ticket, session).await?,
+    };
     let outbound = inject::inject(core, client, permit, cleared, session)?;
     forward::forward(core, client, outbound, session).await
 }
@@ -93,6 +99,12 @@ async fn conclude<N: Network>(
     let (reason, next) = match ending {
         Err(Ending::Idle) => return Next::Close,
         Ok(()) => (Reason::Served, after_an_answer(core, client)),
+        Err(Ending::Refused(reason)) if client.committed => {
+            session.status = reason.status();
+            let cut = Cut::Event { kind: StreamKind::Sse, within: false };
+            let next = respond::cut(core, client, &mut session, &reason, cut).await;
+            (reason, next)
+        }
         Err(Ending::Refused(reason)) => {
             let next = respond::refuse(core, client, &mut session, &reason).await;
             (reason, next)

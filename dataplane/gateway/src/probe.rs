@@ -14,7 +14,7 @@ use penstock_reactor::network::Network;
 use crate::core::Core;
 use crate::endpoint::Probing;
 use crate::enforced::CoreTarget;
-use crate::guard::Guard;
+use crate::guard::{Bound, Guard};
 use crate::limits::Limit;
 use crate::output::HeadBlock;
 use crate::pool::UpstreamConnection;
@@ -60,7 +60,7 @@ async fn probe<N: Network>(
     path: Option<String>,
 ) {
     let guard = Guard::new(core.network.clone());
-    guard.end_in(PROBE_MAX);
+    guard.end_in(PROBE_MAX, Bound::Stream);
     core.counters.upstream_probes.add(1);
     let outcome = ask(&core, &guard, &target, path.as_deref()).await;
     let now = core.network.now();

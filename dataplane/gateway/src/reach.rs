@@ -49,7 +49,7 @@ pub(crate) async fn reach<N: Network>(
         let (index, running) = place(core, client, outbound, &left, too_old).await?;
         let target = left.remove(index);
         // It may have waited for its place.
-        outbound.still_holds(&*core.in_force()?)?;
+        outbound.still_holds(&*core.in_force()?, &core.node.leases.load())?;
         session.endpoint = Some(target.authority.clone());
         let Client { input, guard, .. } = client;
         let opened = {

@@ -15,6 +15,17 @@ pub(crate) enum Reason {
     Served,
     /// Two readings of one request are possible.
     Ambiguous(Cow<'static, str>),
+    /// A reviewer said no, or the approval was withdrawn.
+    ApprovalDenied(Box<Notice>),
+    /// Nobody answered in time.
+    ApprovalExpired(Box<Notice>),
+    /// Nobody has decided while the request waited; the approval stays.
+    ApprovalPending(Box<Notice>),
+    /// Another copy of the request went through, or every use is spent.
+    ApprovalSpent(Box<Notice>),
+    /// Approvals can't be had, or not be trusted, now: the control plane is away, or the clocks
+    /// differ.
+    ApprovalUnavailable,
     /// Not understood.
     BadRequest(Cow<'static, str>),
     /// The caller went away before the end.
@@ -27,10 +38,14 @@ pub(crate) enum Reason {
     CredentialUnavailable,
     /// No rule allows it, or a rule denies it.
     Denied(Denial),
+    /// A body beyond what a decision reads needs approval, and its digest was not declared.
+    DigestRequired,
     /// The process is about to end.
     Draining,
     /// An `Expect` other than `100-continue`.
     Expectation,
+    /// A grant that the exchange runs under has ended.
+    GrantEnded,
     /// A limit on the head was reached.
     HeadTooLarge(Limit),
     /// A fault of our own: a panic in this exchange.
@@ -49,18 +64,29 @@ pub(crate) enum Reason {
     PolicyStale,
     /// Too many tokens of this address failed.
     RateLimited,
+    /// The rule wants a reason, or a ticket of a certain form.
+    Unexplained(Box<Notice>),
+    /// The identity or the token was revoked while the exchange ran.
+    Revoked,
+    /// Somebody killed the session.
+    SessionKilled,
     /// The exchange took longer than its connection allows.
     StreamTooLong,
     /// The target is too long.
     TargetTooLong,
     /// The caller was too slow with its head or body.
     Timeout(Limit),
+    /// The caller's token has ended, and the rule says that the exchange ends with it.
+    TokenEnded,
     /// The body is larger than its limit.
     TooLarge(Limit),
     /// No token, or one that does not hold; the label says why, to us only.
     Unauthenticated(&'static str),
     /// A body that must be read but can't.
     UnsupportedEncoding,
+    /// The model server gave this status, or no stream of events, after the caller had been told
+    /// 200.
+    UpstreamAnswer(u16),
     /// The model server could not be reached in time.
     UpstreamConnectTimeout(Limit),
     /// The model server can't be reached.
@@ -91,6 +117,21 @@ pub(crate) struct Denial {
     pub(crate) operation: &'static str,
     /// Whether the token's own intent is what does not cover it.
     pub(crate) by_intent: bool,
+    /// Whether the rule does not deny, but wants an approval that is not there.
+    pub(crate) wants_approval: bool,
+}
+
+/// What a caller is told of an approval.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Notice {
+    /// Its id.
+    pub(crate) approval: Option<String>,
+    /// Where people look at it.
+    pub(crate) url: Option<String>,
+    /// The rule that decided.
+    pub(crate) rule: Option<String>,
+    /// What to do, in words.
+    pub(crate) message: String,
 }
 
 impl Reason {
@@ -112,10 +153,16 @@ impl Reason {
             | Self::UpstreamConnectTimeout(limit)
             | Self::UpstreamTimeout(limit) => Some(*limit),
             Self::ClientStalled => Some(Limit::SendStall),
+            Self::DigestRequired => Some(Limit::DecisionBytes),
             Self::StreamTooLong => Some(Limit::Stream),
             Self::TargetTooLong => Some(Limit::TargetBytes),
             Self::Served
             | Self::Ambiguous(_)
+            | Self::ApprovalDenied(_)
+            | Self::ApprovalExpired(_)
+            | Self::ApprovalPending(_)
+            | Self::ApprovalSpent(_)
+            | Self::ApprovalUnavailable
             | Self::BadRequest(_)
             | Self::ClientGone
             | Self::ConnectionChanged
@@ -123,6 +170,7 @@ impl Reason {
             | Self::Denied(_)
             | Self::Draining
             | Self::Expectation
+            | Self::GrantEnded
             | Self::Internal
             | Self::Method
             | Self::NoConnection
@@ -130,8 +178,13 @@ impl Reason {
             | Self::PolicyChanged(_)
             | Self::PolicyStale
             | Self::RateLimited
+            | Self::Unexplained(_)
+            | Self::Revoked
+            | Self::SessionKilled
+            | Self::TokenEnded
             | Self::Unauthenticated(_)
             | Self::UnsupportedEncoding
+            | Self::UpstreamAnswer(_)
             | Self::UpstreamUnreachable
             | Self::UpstreamProtocol
             | Self::UpstreamRedirect
@@ -148,7 +201,7 @@ impl Reason {
     }
 
     /// How many labels there are: the length of a counter table.
-    pub(crate) const LABELS: [&'static str; 34] = [
+    pub(crate) const LABELS: [&'static str; 46] = [
         "served",
         "ambiguous_request",
         "bad_request",
@@ -183,6 +236,18 @@ impl Reason {
         "rate_limited",
         "upstream_tls",
         "connection_changed",
+        "approval_denied",
+        "approval_expired",
+        "approval_pending",
+        "approval_spent",
+        "approval_unavailable",
+        "digest_required",
+        "grant_ended",
+        "reason_required",
+        "revoked",
+        "session_killed",
+        "token_ended",
+        "upstream_answer",
     ];
 
     /// Position of its label in [`Self::LABELS`].
@@ -222,6 +287,18 @@ impl Reason {
             Self::RateLimited => 31,
             Self::UpstreamTls(_) => 32,
             Self::ConnectionChanged => 33,
+            Self::ApprovalDenied(_) => 34,
+            Self::ApprovalExpired(_) => 35,
+            Self::ApprovalPending(_) => 36,
+            Self::ApprovalSpent(_) => 37,
+            Self::ApprovalUnavailable => 38,
+            Self::DigestRequired => 39,
+            Self::GrantEnded => 40,
+            Self::Unexplained(_) => 41,
+            Self::Revoked => 42,
+            Self::SessionKilled => 43,
+            Self::TokenEnded => 44,
+            Self::UpstreamAnswer(_) => 45,
         }
     }
 
@@ -235,12 +312,20 @@ impl Reason {
         match self {
             Self::Served => 200,
             Self::Ambiguous(_) | Self::BadRequest(_) => 400,
-            Self::Unauthenticated(_) => 401,
-            Self::Denied(_) | Self::PolicyChanged(_) => 403,
+            Self::Revoked | Self::TokenEnded | Self::Unauthenticated(_) => 401,
+            Self::ApprovalDenied(_)
+            | Self::ApprovalExpired(_)
+            | Self::ApprovalPending(_)
+            | Self::ApprovalSpent(_)
+            | Self::Denied(_)
+            | Self::GrantEnded
+            | Self::PolicyChanged(_)
+            | Self::Unexplained(_)
+            | Self::SessionKilled => 403,
             Self::NoConnection => 404,
             Self::Method => 405,
             Self::Timeout(_) | Self::ClientGone | Self::ClientStalled => 408,
-            Self::TooLarge(_) => 413,
+            Self::DigestRequired | Self::TooLarge(_) => 413,
             Self::TargetTooLong => 414,
             Self::UnsupportedEncoding => 415,
             Self::Expectation => 417,
@@ -248,13 +333,15 @@ impl Reason {
             Self::HeadTooLarge(_) => 431,
             Self::Internal => 500,
             Self::NotImplemented => 501,
-            Self::UpstreamUnreachable
+            Self::UpstreamAnswer(_)
+            | Self::UpstreamUnreachable
             | Self::UpstreamProtocol
             | Self::UpstreamRedirect
             | Self::UpstreamReset
             | Self::UpstreamTls(_)
             | Self::UpstreamUnauthorized => 502,
-            Self::ConnectionChanged
+            Self::ApprovalUnavailable
+            | Self::ConnectionChanged
             | Self::CredentialUnavailable
             | Self::Draining
             | Self::Overloaded(_)
@@ -268,8 +355,10 @@ impl Reason {
     pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::PolicyChanged(_) => "denied",
+            Self::ApprovalExpired(_) => "approval_denied",
+            Self::Revoked | Self::TokenEnded => "unauthenticated",
             Self::ConnectionChanged => "policy_stale",
-            Self::HeadTooLarge(_) | Self::TargetTooLong => "too_large",
+            Self::DigestRequired | Self::HeadTooLarge(_) | Self::TargetTooLong => "too_large",
             Self::StreamTooLong | Self::ClientStalled => "timeout",
             Self::UpstreamConnectTimeout(_) => "upstream_timeout",
             other => other.label(),
@@ -284,19 +373,29 @@ impl Reason {
             | Self::BadRequest(_)
             | Self::ClientGone
             | Self::ClientStalled
+            | Self::DigestRequired
             | Self::Draining
             | Self::Expectation
+            | Self::GrantEnded
             | Self::HeadTooLarge(_)
             | Self::Internal
             | Self::NotImplemented
             | Self::Overloaded(_)
             | Self::PolicyChanged(_)
+            | Self::Revoked
+            | Self::SessionKilled
             | Self::StreamTooLong
             | Self::TargetTooLong
             | Self::Timeout(_)
+            | Self::TokenEnded
             | Self::TooLarge(_)
             | Self::Version => true,
             Self::Served
+            | Self::ApprovalDenied(_)
+            | Self::ApprovalExpired(_)
+            | Self::ApprovalPending(_)
+            | Self::ApprovalSpent(_)
+            | Self::ApprovalUnavailable
             | Self::ConnectionChanged
             | Self::CredentialUnavailable
             | Self::Denied(_)
@@ -304,8 +403,10 @@ impl Reason {
             | Self::NoConnection
             | Self::PolicyStale
             | Self::RateLimited
+            | Self::Unexplained(_)
             | Self::Unauthenticated(_)
             | Self::UnsupportedEncoding
+            | Self::UpstreamAnswer(_)
             | Self::UpstreamConnectTimeout(_)
             | Self::UpstreamUnreachable
             | Self::UpstreamProtocol

@@ -51,6 +51,8 @@ pub(crate) struct Downlink<'c, N: Network> {
     /// Whether the caller's connection is to go on after this answer.
     pub(crate) goes_on: bool,
     pub(crate) answering: &'c mut bool,
+    /// Whether the caller has been told 200 and that a stream of server-sent events comes.
+    pub(crate) committed: bool,
 }
 
 /// Interim answers (1xx) that are dropped before an answer; more are nonsense.
@@ -60,7 +62,7 @@ pub(crate) const INTERIM_MAX: usize = 8;
 const HELD_BYTES_MAX: usize = 4 * BLOCK_BYTES;
 
 /// An empty comment of a stream of server-sent events (HTML standard, 9.2.6), as one chunk.
-const COMMENT_CHUNK: &[u8] = b"3\r\n:\n\n\r\n";
+pub(crate) const COMMENT_CHUNK: &[u8] = b"3\r\n:\n\n\r\n";
 
 /// Head of an upstream's answer: it must fit into one block.
 pub(crate) const REPLY_LIMITS: HeadLimits =
@@ -79,12 +81,24 @@ pub(crate) async fn run<N: Network, R: Receiver, S: Sender>(
     if reply.status == 401 {
         return Err(Reason::UpstreamUnauthorized.into());
     }
-    let answer = reply_head::write(&link, reply, &head, session)?;
-    session.status = reply.status;
-    let body = Body::new(&link, reply, &answer);
+    let body = if link.committed {
+        // Its head was written long ago: only what it announced may follow.
+        let is_announced = (200..300).contains(&reply.status)
+            && reply_head::kind(reply, &head) == Some(StreamKind::Sse);
+        if !is_announced {
+            return Err(Reason::UpstreamAnswer(reply.status).into());
+        }
+        session.status = reply.status;
+        Body::committed(reply)
+    } else {
+        let answer = reply_head::write(&link, reply, &head, session)?;
+        session.status = reply.status;
+        output.outgoing.push(answer.bytes);
+        Body::new(&link, reply, answer.kind)
+    };
+    drop(head);
     *link.conversation.cut.borrow_mut() = Some(body.cut());
     *link.answering = true;
-    output.outgoing.push(answer.bytes);
     let has_body = !body.decoder.is_done();
     if input.unused_bytes() == 0 || !has_body {
         link.flush(output).await?;
@@ -149,7 +163,7 @@ impl<N: Network> Downlink<'_, N> {
                 Ok(answer) => return Ok(answer),
                 Err(Interrupt::Cancelled(reason)) => return Err(reason),
                 Err(Interrupt::Elapsed) if self.guard.is_over() => {
-                    return Err(Reason::StreamTooLong);
+                    return Err(self.guard.over());
                 }
                 Err(Interrupt::Elapsed) if since.is_some() => {
                     return Err(Reason::UpstreamTimeout(Limit::FirstByte));
@@ -277,13 +291,18 @@ struct Body {
     within: bool,
     free: Vec<Buffer>,
     ended: bool,
+    /// A byte order mark may stand first, and must not: comments came before it.
+    may_be_marked: bool,
 }
+
+/// U+FEFF in UTF-8, which a stream may begin with (HTML standard, 9.2.5).
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 impl Body {
     fn new<N: Network>(
         link: &Downlink<'_, N>,
         reply: &ResponseHead,
-        answer: &reply_head::Answer,
+        kind: Option<StreamKind>,
     ) -> Self {
         let decoder = BodyDecoder::response(reply.framing);
         let chunked = match reply.framing {
@@ -292,7 +311,7 @@ impl Body {
             }
             ResponseFraming::None | ResponseFraming::Length(_) => false,
         };
-        let events = answer.kind.filter(|_| chunked).map(|kind| (kind, Boundary::new(kind)));
+        let events = kind.filter(|_| chunked).map(|kind| (kind, Boundary::new(kind)));
         Self {
             ended: decoder.is_done(),
             decoder,
@@ -302,6 +321,23 @@ impl Body {
             begun: false,
             within: false,
             free: Vec::new(),
+            may_be_marked: false,
+        }
+    }
+
+    /// That of a stream whose head the caller has had for long, and comments after it.
+    fn committed(reply: &ResponseHead) -> Self {
+        let decoder = BodyDecoder::response(reply.framing);
+        Self {
+            ended: decoder.is_done(),
+            decoder,
+            chunked: true,
+            events: Some((StreamKind::Sse, Boundary::new(StreamKind::Sse))),
+            held: Pieces::default(),
+            begun: true,
+            within: false,
+            free: Vec::new(),
+            may_be_marked: true,
         }
     }
 
@@ -325,7 +361,11 @@ impl Body {
             match self.decoder.decode(&buffer).map_err(|_| Reason::UpstreamProtocol)? {
                 Step::Skip(count) => drop(buffer.split_to(count)),
                 Step::Data(count) => {
-                    let piece = buffer.split_to(count);
+                    let mut piece = buffer.split_to(count);
+                    if std::mem::take(&mut self.may_be_marked) && piece.starts_with(BYTE_ORDER_MARK)
+                    {
+                        drop(piece.split_to(BYTE_ORDER_MARK.len()));
+                    }
                     self.sort(pool, piece)?;
                 }
                 Step::Done => break,

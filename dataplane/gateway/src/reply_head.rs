@@ -71,7 +71,7 @@ fn fields<N: Network>(
 
 /// Where one event ends can't be seen in a body that is encoded (RFC 9110 section 8.4), and nothing
 /// can be put between two of them.
-fn kind(reply: &ResponseHead, head: &[u8]) -> Option<StreamKind> {
+pub(crate) fn kind(reply: &ResponseHead, head: &[u8]) -> Option<StreamKind> {
     let mut encodings = reply.find(head, "content-encoding");
     if encodings.any(|encoding| !encoding.eq_ignore_ascii_case(b"identity")) {
         return None;

@@ -73,7 +73,7 @@ fn write<N: Network>(
         Reason::Unauthenticated("none") => {
             writer.header("www-authenticate", "Bearer")?;
         }
-        Reason::Unauthenticated(_) => {
+        Reason::Revoked | Reason::TokenEnded | Reason::Unauthenticated(_) => {
             writer.header("www-authenticate", "Bearer error=\"invalid_token\"")?;
         }
         _ => {}

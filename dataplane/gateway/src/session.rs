@@ -9,6 +9,8 @@ use penstock_config::catalogue::{Classified, Risk};
 use penstock_config::documents::Protocol;
 use penstock_config::identity::Identity;
 
+use crate::grants::Granted;
+
 /// Facts about one exchange.
 #[derive(Debug, Default)]
 pub(crate) struct Session {
@@ -34,8 +36,17 @@ pub(crate) struct Session {
     pub(crate) rule: Option<Arc<str>>,
     /// Whether the decision was to allow.
     pub(crate) allowed: bool,
-    /// Status that the caller got; 0 for none.
+    /// Whether it needed an approval.
+    pub(crate) held: bool,
+    /// The approval that it waited for, or that its grants came from.
+    pub(crate) approval: Option<String>,
+    /// What it was granted.
+    pub(crate) granted: Option<Rc<Granted>>,
+    /// Status that the caller got, or would have got had it not been told another one before; 0 for
+    /// none.
     pub(crate) status: u16,
+    /// What the caller was told before the status was known.
+    pub(crate) told: Option<u16>,
     /// Bytes of the request's body.
     pub(crate) bytes_up: u64,
     /// Bytes of the answer's body.
@@ -62,7 +73,7 @@ impl Session {
 }
 
 /// 128 random bits as hex digits.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub(crate) struct SessionId([u8; 32]);
 
 impl SessionId {
@@ -76,6 +87,13 @@ impl SessionId {
             }
         }
         Self(text)
+    }
+
+    /// From its text: 32 lower-case hex digits.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let digits: [u8; 32] = text.as_bytes().try_into().ok()?;
+        let is_digit = |digit: &u8| matches!(digit, b'0'..=b'9' | b'a'..=b'f');
+        digits.iter().all(is_digit).then_some(Self(digits))
     }
 
     /// Its text.

@@ -4,7 +4,7 @@ use penstock_config::documents::Protocol;
 use penstock_http::stream::StreamKind;
 use serde_json::{Value, json};
 
-use crate::reason::{Denial, Reason};
+use crate::reason::{Denial, Notice, Reason};
 use crate::session::Session;
 
 /// Whose shape.
@@ -124,15 +124,23 @@ fn extension(reason: &Reason, session: &Session) -> Value {
         Reason::Denied(denial) | Reason::PolicyChanged(denial) => {
             (denial.rule.as_deref(), Some(denial.operation))
         }
+        Reason::ApprovalDenied(notice)
+        | Reason::ApprovalExpired(notice)
+        | Reason::ApprovalPending(notice)
+        | Reason::ApprovalSpent(notice)
+        | Reason::Unexplained(notice) => return approval(notice, session),
         Reason::Served
         | Reason::Ambiguous(_)
+        | Reason::ApprovalUnavailable
         | Reason::BadRequest(_)
         | Reason::ClientGone
         | Reason::ClientStalled
         | Reason::ConnectionChanged
         | Reason::CredentialUnavailable
+        | Reason::DigestRequired
         | Reason::Draining
         | Reason::Expectation
+        | Reason::GrantEnded
         | Reason::HeadTooLarge(_)
         | Reason::Internal
         | Reason::Method
@@ -141,12 +149,16 @@ fn extension(reason: &Reason, session: &Session) -> Value {
         | Reason::Overloaded(_)
         | Reason::PolicyStale
         | Reason::RateLimited
+        | Reason::Revoked
+        | Reason::SessionKilled
         | Reason::StreamTooLong
         | Reason::TargetTooLong
         | Reason::Timeout(_)
+        | Reason::TokenEnded
         | Reason::TooLarge(_)
         | Reason::Unauthenticated(_)
         | Reason::UnsupportedEncoding
+        | Reason::UpstreamAnswer(_)
         | Reason::UpstreamConnectTimeout(_)
         | Reason::UpstreamUnreachable
         | Reason::UpstreamProtocol
@@ -160,12 +172,37 @@ fn extension(reason: &Reason, session: &Session) -> Value {
     json!({"session": session.id.as_str(), "rule": rule, "operation": operation})
 }
 
+/// The same of an answer that is about an approval.
+fn approval(notice: &Notice, session: &Session) -> Value {
+    let mut value = json!({
+        "session": session.id.as_str(),
+        "rule": notice.rule.as_deref().or(session.rule.as_deref()),
+        "operation": session.operation(),
+    });
+    for (name, text) in [("approval", &notice.approval), ("url", &notice.url)] {
+        if let Some(text) = text {
+            value[name] = Value::from(text.as_str());
+        }
+    }
+    value
+}
+
+const DIGEST_REQUIRED: &str = "a body of this size needs approval before it is read: declare its \
+                               digest (`Content-Digest: sha-256=:…:`) and its length";
+
 /// What the caller is told. Never a byte of the request, a token's fault, or an address behind us.
 fn message(reason: &Reason, session: &Session) -> String {
     let connection = session.connection.as_deref().unwrap_or("this connection");
+    let server = |does: &str| format!("the model server of {connection} {does}");
     match reason {
         Reason::Served => String::new(),
         Reason::Ambiguous(what) => format!("the request has two readings: {what}"),
+        Reason::ApprovalDenied(notice)
+        | Reason::ApprovalExpired(notice)
+        | Reason::ApprovalPending(notice)
+        | Reason::ApprovalSpent(notice)
+        | Reason::Unexplained(notice) => notice.message.clone(),
+        Reason::ApprovalUnavailable => "approvals can't be had on this node now".to_owned(),
         Reason::BadRequest(what) => format!("the request was not understood: {what}"),
         Reason::ClientGone => "the caller left".to_owned(),
         Reason::ClientStalled => "the caller did not read for too long".to_owned(),
@@ -175,8 +212,10 @@ fn message(reason: &Reason, session: &Session) -> String {
         Reason::Denied(denial) | Reason::PolicyChanged(denial) => {
             denied(denial, session, connection)
         }
+        Reason::DigestRequired => DIGEST_REQUIRED.to_owned(),
         Reason::Draining => "this node is about to stop".to_owned(),
         Reason::Expectation => "only `Expect: 100-continue` is understood".to_owned(),
+        Reason::GrantEnded => "the grant of this exchange has ended".to_owned(),
         Reason::HeadTooLarge(_) => "the head of the request is too large".to_owned(),
         Reason::Internal => "the gateway failed".to_owned(),
         Reason::Method => "this path does not take this method".to_owned(),
@@ -188,9 +227,12 @@ fn message(reason: &Reason, session: &Session) -> String {
         }
         Reason::PolicyStale => "this node has no confirmed policy".to_owned(),
         Reason::RateLimited => "too many tokens of this address were not valid".to_owned(),
+        Reason::Revoked => "this access was revoked".to_owned(),
+        Reason::SessionKilled => "this session was ended by an operator".to_owned(),
         Reason::StreamTooLong => format!("the exchange took longer than {connection} allows"),
         Reason::TargetTooLong => "the target of the request is too long".to_owned(),
         Reason::Timeout(_) => "the request did not come in time".to_owned(),
+        Reason::TokenEnded => "the token has ended".to_owned(),
         Reason::TooLarge(_) => "the body of the request is too large".to_owned(),
         Reason::Unauthenticated("none") => {
             "a token is needed: `Authorization: Bearer …` or `x-api-key`".to_owned()
@@ -199,33 +241,20 @@ fn message(reason: &Reason, session: &Session) -> String {
         Reason::UnsupportedEncoding => {
             "the body must be plain JSON: `Content-Type: application/json`, no coding".to_owned()
         }
-        Reason::UpstreamConnectTimeout(_) => {
-            format!("the model server of {connection} did not take a connection in time")
-        }
-        Reason::UpstreamUnreachable => {
-            format!("the model server of {connection} can't be reached")
-        }
-        Reason::UpstreamProtocol => {
-            format!("the model server of {connection} gave an answer that is not valid")
-        }
-        Reason::UpstreamRedirect => {
-            format!("the model server of {connection} redirects to another place")
-        }
-        Reason::UpstreamReset => {
-            format!("the model server of {connection} closed the connection early")
-        }
-        Reason::UpstreamTimeout(_) => {
-            format!("the model server of {connection} was silent for too long")
-        }
+        Reason::UpstreamAnswer(status) => server(&format!("answered with status {status}")),
+        Reason::UpstreamConnectTimeout(_) => server("did not take a connection in time"),
+        Reason::UpstreamUnreachable => server("can't be reached"),
+        Reason::UpstreamProtocol => server("gave an answer that is not valid"),
+        Reason::UpstreamRedirect => server("redirects to another place"),
+        Reason::UpstreamReset => server("closed the connection early"),
+        Reason::UpstreamTimeout(_) => server("was silent for too long"),
         Reason::UpstreamTls(None) => {
             format!("TLS with the model server of {connection} can't be set up on this node")
         }
         Reason::UpstreamTls(Some(_)) => {
             format!("no TLS that holds can be had with the model server of {connection}")
         }
-        Reason::UpstreamUnauthorized => {
-            format!("the model server of {connection} refused the gateway's credential")
-        }
+        Reason::UpstreamUnauthorized => server("refused the gateway's credential"),
         Reason::Version => "only HTTP/1.1 and HTTP/1.0 are spoken here".to_owned(),
     }
 }
@@ -234,6 +263,9 @@ fn denied(denial: &Denial, session: &Session, connection: &str) -> String {
     let user = session.identity.as_ref().map_or("the caller", |identity| identity.user.as_str());
     let operation = denial.operation;
     match &denial.rule {
+        Some(rule) if denial.wants_approval => {
+            format!("rule {rule} wants an approval for {user} to {operation} on {connection}")
+        }
         Some(rule) => format!("rule {rule} denies {user} to {operation} on {connection}"),
         None if denial.by_intent => {
             format!("the token's own intent does not cover {operation} on {connection}")

@@ -3,9 +3,16 @@
 mod answers;
 mod bodies;
 mod changes;
+mod committed;
 mod costs;
+mod credentials;
+mod desk;
 mod edges;
 mod faults;
+mod granted;
+mod held;
+mod held_shares;
+mod hold_costs;
 mod limits;
 mod pressure;
 mod probes;

@@ -1,5 +1,6 @@
 //! The way up of one conversation: the request, then an eye on the caller.
 
+use aws_lc_rs::digest::{Context, SHA256};
 use penstock_http::body::{BodyDecoder, Step};
 use penstock_http::chunk::{CHUNK_END, LAST_CHUNK, chunk_head};
 use penstock_http::head::Framing;
@@ -9,6 +10,7 @@ use penstock_reactor::network::{Network, NetworkError, Receiver, Sender};
 use crate::classify::Payload;
 use crate::client::BodyRead;
 use crate::collect::{Pace, bad_framing};
+use crate::declared::BodySha256;
 use crate::forward::Conversation;
 use crate::guard::Guard;
 use crate::input::Input;
@@ -43,11 +45,13 @@ impl<N: Network> Uplink<'_, N> {
                 self.conversation.bytes_up.set(length);
                 buffers.into_iter().for_each(|buffer| output.outgoing.push(buffer));
             }
-            Payload::Streamed(framing) => streamed = Some(framing),
+            Payload::Streamed { framing, expected } => streamed = Some((framing, expected)),
         }
         let sent = self.flush(output).await;
         let sent = match (sent, streamed) {
-            (Ok(()), Some(framing)) => self.stream(input, output, framing).await,
+            (Ok(()), Some((framing, expected))) => {
+                self.stream(input, output, framing, Checked::new(expected)).await
+            }
             (sent, _) => sent,
         };
         match sent {
@@ -76,6 +80,7 @@ impl<N: Network> Uplink<'_, N> {
         input: &mut Input<R>,
         output: &mut Output<S>,
         framing: Framing,
+        mut checked: Option<Box<Checked>>,
     ) -> Result<(), Reason> {
         let mut decoder = BodyDecoder::request(framing);
         *self.body = BodyRead::Begun;
@@ -92,6 +97,14 @@ impl<N: Network> Uplink<'_, N> {
             };
             let (pieces, rest) = self.sort(&mut decoder, buffer)?;
             input.put_back(rest);
+            if let Some(checked) = &mut checked {
+                // With the last byte the digest must hold, and before that byte goes up.
+                checked.add(&pieces);
+                if decoder.is_done() && !checked.holds() {
+                    *self.body = BodyRead::Done;
+                    return Err(Reason::bad(OTHER_BODY));
+                }
+            }
             self.pass(output, pieces, framing)?;
             if decoder.is_done() {
                 *self.body = BodyRead::Done;
@@ -149,6 +162,29 @@ impl<N: Network> Uplink<'_, N> {
             output.outgoing.push(Buffer::from_static(CHUNK_END));
         }
         Ok(())
+    }
+}
+
+/// What is told where a body is not the one that was declared.
+pub(crate) const OTHER_BODY: &str = "the body is not the one whose digest was declared";
+
+/// A body whose digest was declared, as far as it has come. Few bodies are: it is boxed.
+struct Checked {
+    expected: BodySha256,
+    context: Context,
+}
+
+impl Checked {
+    fn new(expected: Option<BodySha256>) -> Option<Box<Self>> {
+        expected.map(|expected| Box::new(Self { expected, context: Context::new(&SHA256) }))
+    }
+
+    fn add(&mut self, pieces: &[Buffer]) {
+        pieces.iter().for_each(|piece| self.context.update(piece));
+    }
+
+    fn holds(&self) -> bool {
+        self.context.clone().finish().as_ref() == self.expected
     }
 }
 

@@ -41,6 +41,14 @@ impl Security {
         }
     }
 
+    /// Whether our own certificate is here, where one is to be shown.
+    pub(crate) fn has_its_certificate(&self) -> bool {
+        match self {
+            Self::Clear | Self::Tls(_) | Self::Impossible => true,
+            Self::NoCertificate => false,
+        }
+    }
+
     /// Whether it is clear text.
     pub(crate) fn is_clear(&self) -> bool {
         match self {
@@ -74,6 +82,11 @@ impl UpstreamTlsConfigs {
     /// A policy is compiled: what it does not ask for is forgotten with the next one.
     pub(crate) fn begin(&mut self) {
         self.before = std::mem::take(&mut self.made);
+    }
+
+    /// What the policy compiled last does not ask for is forgotten now.
+    pub(crate) fn forget_before(&mut self) {
+        self.before.clear();
     }
 
     /// How connections to an endpoint are secured.

@@ -39,6 +39,7 @@ fn access(entry: &Value) -> Option<Option<Access>> {
             "operations" => access.operations = Some(patterns(value)?),
             "models" => access.models = Some(patterns(value)?),
             "reason" => access.reason = Some(value.as_str()?.to_owned()),
+            "ticket" => access.ticket = Some(value.as_str()?.to_owned()),
             _ => return None,
         }
     }

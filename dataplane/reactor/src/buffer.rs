@@ -12,7 +12,7 @@ use std::fmt;
 use std::ops::{Deref, Range};
 use std::rc::Rc;
 
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 /// Bytes in a block.
 pub const BLOCK_BYTES: usize = 16 * 1024;
@@ -62,7 +62,7 @@ pub struct Block {
     filled: usize,
 }
 
-/// An immutable slice of a pooled block.
+/// An immutable slice of a pooled block, of a static text, or of kept bytes.
 #[derive(Clone)]
 pub struct Buffer {
     origin: Origin,
@@ -74,6 +74,13 @@ pub struct Buffer {
 enum Origin {
     Static(&'static [u8]),
     Pooled(Owner),
+    Kept(Rc<Kept>),
+}
+
+/// Bytes that wait for long, in memory of exactly their size.
+struct Kept {
+    bytes: Zeroizing<Box<[u8]>>,
+    _counted: Reservation,
 }
 
 /// Bytes of the budget that are held outside pooled blocks (a collected body's scratch copy); given
@@ -125,6 +132,20 @@ impl Pool {
         let mut block = self.take()?;
         block.append(bytes);
         Ok(block.freeze())
+    }
+
+    /// Copies bytes, of any number, into memory of exactly their size, so that what waits for long
+    /// holds no block. They are zeroised at their end.
+    ///
+    /// # Errors
+    /// The budget is used up.
+    pub fn keep(&self, bytes: &[u8]) -> Result<Buffer, Exhausted> {
+        if bytes.is_empty() {
+            return Ok(Buffer::default());
+        }
+        let counted = self.reserve(bytes.len())?;
+        let kept = Kept { bytes: Zeroizing::new(bytes.into()), _counted: counted };
+        Ok(Buffer { origin: Origin::Kept(Rc::new(kept)), start: 0, end: bytes.len() })
     }
 
     /// Bytes in blocks and reservations that are out now.
@@ -274,7 +295,7 @@ impl Buffer {
     }
 
     /// Its bytes, to be changed in place (decrypted); `None` while another slice of the block
-    /// lives, and for a static text.
+    /// lives, and for a static text or kept bytes.
     pub fn unique_mut(&mut self) -> Option<&mut [u8]> {
         let Origin::Pooled(owner) = &mut self.origin else { return None };
         owner.bytes_mut().get_mut(self.start..self.end).filter(|bytes| !bytes.is_empty())
@@ -283,7 +304,8 @@ impl Buffer {
     /// Zeroise all that was filled before the block returns to the pool.
     pub fn mark_sensitive(&self) {
         match &self.origin {
-            Origin::Static(_) => {}
+            // What is kept is zeroised in any case.
+            Origin::Static(_) | Origin::Kept(_) => {}
             Origin::Pooled(owner) => owner.mark_sensitive(),
         }
     }
@@ -305,6 +327,7 @@ impl Deref for Buffer {
             Origin::Pooled(owner) => {
                 owner.storage().map(|storage| &*storage.bytes).unwrap_or_default()
             }
+            Origin::Kept(kept) => &kept.bytes,
         };
         bytes.get(self.start..self.end).unwrap_or_default()
     }

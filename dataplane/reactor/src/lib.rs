@@ -4,6 +4,7 @@
 
 pub mod buffer;
 pub mod cores;
+pub mod locked;
 pub mod mailbox;
 pub mod memory;
 pub mod network;

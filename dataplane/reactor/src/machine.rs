@@ -83,6 +83,26 @@ pub(crate) fn allow_locked_memory(cores: usize) -> Result<(), StartError> {
     Ok(())
 }
 
+/// Raises the soft limit of locked memory to so many bytes, if it is below and that is possible;
+/// what is locked then says whether it was enough.
+pub(crate) fn allow_locked_bytes(bytes: usize) {
+    let Ok(mut limits) = locked_memory_limits() else { return };
+    let wanted = u64::try_from(bytes).unwrap_or(u64::MAX).min(limits.rlim_max);
+    if limits.rlim_cur < wanted {
+        limits.rlim_cur = wanted;
+        // Where it is refused, the limit stays, and what is locked is refused.
+        let _ = set_locked_memory_limits(&limits);
+    }
+}
+
+/// Bytes in a page of memory.
+pub(crate) fn page_bytes() -> usize {
+    #[expect(unsafe_code, reason = "the standard library does not know the size of a page")]
+    // SAFETY: the call reads nothing but the number.
+    let bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    usize::try_from(bytes).unwrap_or(4_096)
+}
+
 /// Locked memory that so many cores need, in bytes.
 pub(crate) fn locked_bytes(cores: usize) -> u64 {
     LOCKED_BYTES_PER_CORE.saturating_mul(cores as u64)

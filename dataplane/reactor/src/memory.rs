@@ -173,6 +173,12 @@ impl Simulation {
         self.world.set_wall(since_epoch);
     }
 
+    /// The machine sleeps for a while: [`Network::wall`] and [`Network::boot`] go on, timers and
+    /// [`Network::now`] do not.
+    pub fn suspend(&self, time: Duration) {
+        self.world.sleep_for(time);
+    }
+
     /// Runs everything until the future completes. When nothing can run, time goes on to the next
     /// timer or arrival.
     ///
@@ -348,6 +354,10 @@ impl Network for MemoryNetwork {
 
     fn wall(&self) -> Duration {
         self.world.wall()
+    }
+
+    fn boot(&self) -> Duration {
+        self.world.boot()
     }
 
     async fn yield_now(&self) {

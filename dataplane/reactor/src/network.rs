@@ -141,6 +141,10 @@ pub trait Network: Clone + 'static {
     /// Wall-clock time since the Unix epoch.
     fn wall(&self) -> Duration;
 
+    /// Monotonic time that also goes on while the machine sleeps ([`crate::process::boot_time`]):
+    /// what access ends by.
+    fn boot(&self) -> Duration;
+
     /// Lets the other tasks of the core that can run do so, and has its input and output polled.
     /// For work that may go on long without waiting.
     fn yield_now(&self) -> impl Future<Output = ()>;

@@ -2,6 +2,9 @@
 
 use std::io;
 use std::mem::MaybeUninit;
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
 
 /// Keeps the memory of the process to itself, since it holds keys and credentials: no core dumps,
 /// not readable by a debugger or through `/proc` by other processes of the same user, no new
@@ -40,6 +43,14 @@ pub fn raise_descriptor_limit() -> io::Result<u64> {
     // SAFETY: the kernel reads one `rlimit`.
     check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limits) })?;
     Ok(limits.rlim_cur)
+}
+
+/// Time since the machine started, the time that it slept included (`CLOCK_BOOTTIME`). Nobody can
+/// set it, and a machine that wakes up finds it later.
+pub fn boot_time() -> Duration {
+    let time = clock_gettime(ClockId::Boottime);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
+    Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or_default())
 }
 
 /// A signal that asks the process for something.
@@ -142,6 +153,14 @@ mod tests {
         unsafe {
             libc::prctl(option, unused, unused, unused, unused)
         }
+    }
+
+    #[test]
+    fn the_boot_time_goes_on_and_is_not_behind_the_time_awake() {
+        let awake = || Duration::try_from(clock_gettime(ClockId::Monotonic)).unwrap_or_default();
+        let before = awake();
+        let (first, second) = (boot_time(), boot_time());
+        assert!(first >= before && second >= first);
     }
 
     #[test]

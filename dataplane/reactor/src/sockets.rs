@@ -180,6 +180,10 @@ impl Network for GlommioNetwork {
         SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
     }
 
+    fn boot(&self) -> Duration {
+        crate::process::boot_time()
+    }
+
     async fn yield_now(&self) {
         let mut pause = Pause::default();
         poll_fn(|cx| pause.poll(cx)).await;

@@ -238,6 +238,14 @@ async fn each_protocol_lists_the_one_model() {
 }
 
 #[tokio::test]
+async fn adapters_are_none_and_scaling_them_succeeds() {
+    let get = Request::get("/lora-adapters").body(Body::empty()).unwrap();
+    assert_eq!(text(get).await, (StatusCode::OK, "[]".to_owned()));
+    let post = Request::post("/lora-adapters").body(Body::from("[]")).unwrap();
+    assert_eq!(text(post).await, (StatusCode::OK, r#"{"success":true}"#.to_owned()));
+}
+
+#[tokio::test]
 async fn a_request_without_the_key_is_refused_everywhere_but_on_health() {
     let defaults = Schedule::new(0, 0, None, "x".to_owned()).unwrap();
     let server = router("simulated".to_owned(), defaults, Some(Key::new("right")));

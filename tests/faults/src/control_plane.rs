@@ -8,9 +8,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use penstock_config::documents::{Document, Source, parse};
-use penstock_config::node::{
-    Credentials, JoinAnswer, JoinFile, JoinRequest, LeasedCredential, Position, SnapshotKey,
-};
+use penstock_config::lease::{Binding, HeldSecret, LeaseAnswer, LeaseRequest, Terms, Until, seal};
+use penstock_config::node::{JoinAnswer, JoinFile, JoinRequest, Position, SnapshotKey};
 use penstock_config::snapshot::{FORMAT, Snapshot, SnapshotSigner, TrustedIssuer, verify};
 use penstock_harness::{Message, TestIssuer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
@@ -49,7 +48,11 @@ struct State {
     version: u64,
     signed: Vec<u8>,
     digest: String,
-    secrets: Option<Vec<LeasedCredential>>,
+    secrets: Option<Vec<(String, String)>>,
+    /// How long each lease lasts from its answer on; `None`: without an end.
+    lease_ms: Option<u64>,
+    /// For which node leases are sealed; `None`: for the one that joined last.
+    sealed_for: Option<String>,
     generation: u64,
     joined: usize,
     statuses: Vec<Value>,
@@ -94,6 +97,8 @@ impl ControlPlane {
             signed: Vec::new(),
             digest: String::new(),
             secrets: Some(Vec::new()),
+            lease_ms: None,
+            sealed_for: None,
             generation: 1,
             joined: 0,
             statuses: Vec::new(),
@@ -187,11 +192,18 @@ impl ControlPlane {
 
     /// Values of secrets that nodes get; `None`: the call fails.
     pub fn lease(&self, secrets: Option<&[(&str, &str)]>) {
-        let lease = |(name, value): &(&str, &str)| LeasedCredential {
-            name: (*name).to_owned(),
-            value: (*value).to_owned(),
-        };
+        let lease = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         self.state().secrets = secrets.map(|secrets| secrets.iter().map(lease).collect());
+    }
+
+    /// Leases end so long after each answer from now on, as those that stand for a grant.
+    pub fn lease_for(&self, life: Duration) {
+        self.state().lease_ms = u64::try_from(life.as_millis()).ok();
+    }
+
+    /// Leases are sealed for this node from now on, whoever asks.
+    pub fn seal_for(&self, node: &str) {
+        self.state().sealed_for = Some(node.to_owned());
     }
 
     /// The last refusal that a node told.
@@ -231,7 +243,11 @@ impl ControlPlane {
                 }
                 Document::Connection(document) => snapshot.connections.push(document),
                 Document::Rule(document) => snapshot.rules.push(document),
-                Document::Role(_) => {}
+                Document::Role(_)
+                | Document::Person(_)
+                | Document::Webhook(_)
+                | Document::Mail(_)
+                | Document::Workload(_) => {}
             }
         }
         snapshot
@@ -258,6 +274,23 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         let shared = Arc::clone(shared);
         // The node may leave at any time; the test sees what it needs in what was answered.
         std::thread::spawn(move || shared.serve(stream));
+    }
+}
+
+impl State {
+    /// What the node that joined last may have.
+    fn leases(&self, request: &LeaseRequest) -> Option<LeaseAnswer> {
+        let generation = self.generation;
+        let lease = |(secret, value): &(String, String)| {
+            let held = HeldSecret { secret: secret.clone(), generation };
+            let value = (!request.have.contains(&held)).then(|| value.clone().into());
+            let until = self.lease_ms.map(|left_ms| Until { ends_ms: now_ms() + left_ms, left_ms });
+            (Terms { secret: secret.clone(), generation, until }, value)
+        };
+        let leases = self.secrets.as_ref()?.iter().map(lease).collect();
+        let node = self.sealed_for.clone().unwrap_or_else(|| format!("node-{}", self.joined));
+        let binding = Binding { node: &node, generation, server_ms: now_ms() };
+        seal(&request.public_key, binding, leases).ok()
     }
 }
 
@@ -333,11 +366,8 @@ impl Shared {
                 let certificate_pem = self.authority.sign_node(&asked.csr_pem);
                 Reply::Json(200, serde_json::to_vec(&JoinAnswer { node, certificate_pem })?)
             }
-            "/node/v1/credentials" => match state.secrets.clone() {
-                Some(credentials) => {
-                    let generation = state.generation;
-                    Reply::Json(200, serde_json::to_vec(&Credentials { generation, credentials })?)
-                }
+            "/node/v1/leases" => match state.leases(&serde_json::from_slice(&request.body)?) {
+                Some(answer) => Reply::Json(200, serde_json::to_vec(&answer)?),
                 None => Reply::Json(503, Vec::new()),
             },
             "/node/v1/status" => {

@@ -4,7 +4,9 @@
 use penstock_config::catalogue::Table;
 use penstock_config::decision::Policy;
 use penstock_config::diagnostics::Diagnostic;
-use penstock_config::documents::{Document, Source, check_references, parse, to_yaml};
+use penstock_config::documents::{
+    Document, Source, check_references, exchange_issuer, parse, to_yaml,
+};
 use penstock_config::settings::{ControlplaneSettings, DataplaneSettings};
 
 use crate::chance::made_long;
@@ -74,14 +76,18 @@ fn check_written(set: &[Document]) {
 /// A set that the control plane puts in force is one that a node can enforce.
 fn check_enforced(set: Vec<Document>) {
     let (mut issuers, mut connections, mut rules) = (Vec::new(), Vec::new(), Vec::new());
+    let mut exchange = None;
     for document in set {
         match document {
             Document::Issuer(issuer) => issuers.push(issuer),
             Document::Connection(connection) => connections.push(connection),
             Document::Rule(rule) => rules.push(rule),
-            Document::Role(_) => {}
+            // The control plane is an issuer as well from then on, once however many there are.
+            Document::Workload(_) => exchange = Some(exchange_issuer("https://penstock")),
+            Document::Role(_) | Document::Person(_) | Document::Webhook(_) | Document::Mail(_) => {}
         }
     }
+    issuers.extend(exchange);
     Policy::compile(&issuers, &connections, &rules).expect("what is in force compiles");
     for connection in &connections {
         let version = connection.version.as_deref();

@@ -36,6 +36,7 @@ fn trusted(keys: &[Value]) -> TrustedIssuer {
         leeway_ms: 30_000,
         lifetime_ms_max: 86_400_000,
         token_types: vec!["JWT".to_owned(), "at+jwt".to_owned(), String::new()],
+        client_id: None,
     };
     TrustedIssuer { document, keys: keys.iter().filter_map(Value::as_object).cloned().collect() }
 }

@@ -29,6 +29,7 @@ fn trusted(issuer: &TestIssuer) -> TrustedIssuer {
             leeway_ms: 30_000,
             lifetime_ms_max: 86_400_000,
             token_types: vec!["JWT".to_owned()],
+            client_id: None,
         },
         keys: vec![issuer.jwk()],
     }

@@ -4,7 +4,7 @@ use crate::Breach;
 use crate::files::TextFile;
 
 /// Each crate and those it may depend on, in story order.
-const MAY_DEPEND_ON: [(&str, &[&str]); 17] = [
+const MAY_DEPEND_ON: [(&str, &[&str]); 18] = [
     ("config", &[]),
     ("http", &["config"]),
     ("identity", &["config"]),
@@ -21,6 +21,7 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 17] = [
     ("journeys", &["harness", "config"]),
     ("fuzz", &["config", "http", "identity"]),
     ("faults", &["harness", "config"]),
+    ("sim", &["app", "config"]),
     ("tidy", &[]),
 ];
 

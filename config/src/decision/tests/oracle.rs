@@ -10,10 +10,11 @@ use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use serde_json::{Map, Value, json};
 
+use super::approve::approval;
 use super::{connection, issuer};
 use crate::catalogue::{Classified, Operation, Risk};
 use crate::decision::{Decision, DenyCause, Policy, subject_matches};
-use crate::documents::{Effect, Issuer, Rule, Subject};
+use crate::documents::{Approval, Day, Effect, Hours, Issuer, Rule, Subject};
 use crate::identity::{Access, Identity, Intent};
 
 fn glob(pattern: &str, text: &str) -> bool {
@@ -74,6 +75,26 @@ fn allows(rule: &Rule, operation: usize, request: &Classified) -> bool {
     rule.operations.iter().any(reaches) && names_all_models(&rule.models, request)
 }
 
+/// Hours of the test are in UTC; 1970-01-01 was a Thursday.
+fn is_open(rule: &Rule, now_ms: u64) -> bool {
+    let minutes = now_ms / 60_000;
+    let (day, minute) = (minutes / 1_440 + 3, (minutes % 1_440) as u16);
+    let begins = |hours: &Hours, day: u64| {
+        let day = WEEK[(day % 7) as usize];
+        hours.days.is_empty() || hours.days.contains(&day)
+    };
+    let holds = |hours: &Hours| {
+        if hours.from < hours.to {
+            begins(hours, day) && hours.from <= minute && minute < hours.to
+        } else {
+            (begins(hours, day) && hours.from <= minute)
+                || (begins(hours, day - 1) && minute < hours.to)
+        }
+    };
+    rule.when.is_empty() || rule.when.iter().any(holds)
+}
+
+/// Approve rules restrict in the same way.
 fn denies(rule: &Rule, request: &Classified) -> bool {
     let operations = rule.operations.is_empty()
         || request.operations.iter().any(|operation| any(&rule.operations, operation.name()));
@@ -95,10 +116,17 @@ fn covers(access: &Access, connection: &str, request: &Classified) -> bool {
         && access.models.as_ref().is_none_or(|patterns| names_all_models(patterns, request))
 }
 
-fn expected(rules: &[Rule], who: &Identity, connection: &str, request: &Classified) -> Decision {
+fn expected(
+    rules: &[Rule],
+    who: &Identity,
+    connection: &str,
+    request: &Classified,
+    now_ms: u64,
+) -> Decision {
     let mine: Vec<&Rule> = rules
         .iter()
         .filter(|rule| concerns(rule, who) && any(&rule.connections, connection))
+        .filter(|rule| is_open(rule, now_ms))
         .collect();
     let name = |rule: &Rule| -> Arc<str> { Arc::from(rule.name.as_str()) };
     for rule in mine.iter().filter(|rule| rule.effect == Effect::Deny) {
@@ -106,13 +134,25 @@ fn expected(rules: &[Rule], who: &Identity, connection: &str, request: &Classifi
             return Decision::Deny { rule: Some(name(rule)), cause: DenyCause::Rule };
         }
     }
+    let asking: Vec<&&Rule> = mine
+        .iter()
+        .filter(|rule| rule.effect == Effect::Approve && denies(rule, request))
+        .collect();
+    let mut end_with_token = asking.iter().any(|rule| rule.end_with_token);
     let mut givers = Vec::new();
     for operation in 0..request.operations.len() {
         let giver = mine
             .iter()
             .find(|rule| rule.effect == Effect::Allow && allows(rule, operation, request));
         match giver {
-            Some(rule) => givers.push((request.operation_risks[operation], name(rule))),
+            Some(rule) => {
+                end_with_token |= rule.end_with_token;
+                givers.push((request.operation_risks[operation], name(rule)));
+            }
+            None if asking.iter().any(|rule| {
+                any(&rule.operations, request.operations[operation].name())
+                    && names_all_models(&rule.models, request)
+            }) => {}
             None => return Decision::Deny { rule: None, cause: DenyCause::NoRule(operation) },
         }
     }
@@ -122,11 +162,17 @@ fn expected(rules: &[Rule], who: &Identity, connection: &str, request: &Classifi
     if !covered {
         return Decision::Deny { rule: None, cause: DenyCause::Intent };
     }
+    if !asking.is_empty() {
+        let rules = asking.into_iter().map(|rule| name(rule)).collect();
+        return Decision::Approve { rules, end_with_token };
+    }
     let highest = givers.iter().map(|(risk, _)| *risk).max().unwrap();
     let (_, rule) = givers.into_iter().find(|(risk, _)| *risk == highest).unwrap();
-    Decision::Allow { rule }
+    Decision::Allow { rule, end_with_token }
 }
 
+const WEEK_MS: u64 = 604_800_000;
+const WEEK: [Day; 7] = [Day::Mon, Day::Tue, Day::Wed, Day::Thu, Day::Fri, Day::Sat, Day::Sun];
 const ISSUERS: [&str; 2] = ["company", "ci"];
 const CONNECTIONS: [&str; 3] = ["c1", "c2", "d1"];
 const USERS: [&str; 4] = ["ann", "anna", "bob", ""];
@@ -158,9 +204,24 @@ fn subject() -> impl Strategy<Value = Subject> {
         })
 }
 
+fn hours() -> impl Strategy<Value = Hours> {
+    (subsequence(&WEEK[..], 0..=7), 0_u16..1_440, 0_u16..=1_440)
+        .prop_map(|(days, from, to)| Hours { days, from, to, zone: "UTC".to_owned() })
+}
+
+fn effect() -> impl Strategy<Value = Effect> {
+    prop_oneof![
+        14 => Just(Effect::Allow),
+        3 => Just(Effect::Deny),
+        4 => Just(Effect::Approve),
+    ]
+}
+
 fn rule() -> impl Strategy<Value = Rule> {
+    let timing =
+        (prop_oneof![3 => Just(Vec::new()), 1 => vec(hours(), 1..3)], prop::bool::weighted(0.1));
     (
-        prop::bool::weighted(0.15),
+        (effect(), timing),
         vec(subject(), 1..3),
         vec(subject(), 0..2),
         some_of(&["*", "*", "c1", "c*", "d1", "*1"]),
@@ -168,15 +229,28 @@ fn rule() -> impl Strategy<Value = Rule> {
         some_of(&["*", "*", "m1", "m*", "*1*", "X", "x", "m10"]),
         prop::bool::weighted(0.3),
     )
-        .prop_map(|(denies, subjects, except, connections, operations, models, wide)| Rule {
-            name: String::new(),
-            effect: if denies { Effect::Deny } else { Effect::Allow },
-            subjects: if denies && wide { Vec::new() } else { subjects },
-            except,
-            connections,
-            operations: if denies && wide { Vec::new() } else { operations },
-            models,
+        .prop_map(|(said, subjects, except, connections, operations, models, wide)| {
+            let (effect, (when, ends)) = said;
+            let wide = wide && effect == Effect::Deny;
+            Rule {
+                name: String::new(),
+                effect,
+                subjects: if wide { Vec::new() } else { subjects },
+                except,
+                connections,
+                operations: if wide { Vec::new() } else { operations },
+                models,
+                when,
+                end_with_token: ends && effect != Effect::Deny,
+                approval: (effect == Effect::Approve).then(in_company),
+            }
         })
+}
+
+/// What it asks for does not matter here.
+fn in_company() -> Approval {
+    let issuer = Some(ISSUERS[0].to_owned());
+    Approval { reviewers: vec![Subject { issuer, ..Subject::default() }], ..approval() }
 }
 
 fn rules() -> impl Strategy<Value = Vec<Rule>> {
@@ -200,6 +274,7 @@ fn access() -> impl Strategy<Value = Access> {
             operations,
             models,
             reason: None,
+            ticket: None,
         })
 }
 
@@ -258,18 +333,18 @@ proptest! {
     #[test]
     fn a_compiled_policy_decides_as_the_words_of_the_contract(
         rules in rules(),
-        asked in vec((identity(), select(&CONNECTIONS), request()), 8),
+        asked in vec((identity(), select(&CONNECTIONS), request(), 0..4 * WEEK_MS), 8),
     ) {
         let issuers: Vec<Issuer> = ISSUERS.iter().map(|name| issuer(name)).collect();
         let connections: Vec<_> = CONNECTIONS.iter().map(|name| connection(name)).collect();
         let policy = Policy::compile(&issuers, &connections, &rules).unwrap();
-        for (who, name, request) in &asked {
+        for (who, name, request, now_ms) in &asked {
             let connection = policy.connection(name).unwrap();
             let subject = policy.subject_rules(who);
-            let decision = policy.decide(who, &subject, connection, request);
-            prop_assert_eq!(&decision, &expected(&rules, who, name, request));
+            let decision = policy.decide(who, &subject, connection, request, *now_ms);
+            prop_assert_eq!(&decision, &expected(&rules, who, name, request, *now_ms));
             let visible = rules.iter().any(|rule| {
-                rule.effect == Effect::Allow
+                rule.effect != Effect::Deny
                     && concerns(rule, who)
                     && any(&rule.connections, name)
             });

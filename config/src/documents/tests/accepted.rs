@@ -12,6 +12,7 @@ fn an_issuer_has_the_documented_defaults() {
         leeway_ms: 30_000,
         lifetime_ms_max: 86_400_000,
         token_types: vec!["JWT".into(), "at+jwt".into(), String::new()],
+        client_id: None,
     };
     assert_eq!(document(ISSUER), Document::Issuer(expected));
 }
@@ -21,7 +22,8 @@ fn every_key_of_an_issuer_is_read() {
     let text = "kind: issuer\nname: dev\nissuer: http://127.0.0.1:9400\n\
                 jwks_uri: http://[::1]:9400/keys?set=1\naudiences: [penstock, other]\n\
                 user_claim: email\ngroups_claim: realm_access.roles\nleeway_ms: 0\n\
-                lifetime_ms_max: 9007199254740991\ntoken_types: [at+jwt]\n";
+                lifetime_ms_max: 9007199254740991\ntoken_types: [at+jwt]\n\
+                client_id: penstock-cli\n";
     let expected = Issuer {
         name: "dev".into(),
         issuer: "http://127.0.0.1:9400".into(),
@@ -32,6 +34,7 @@ fn every_key_of_an_issuer_is_read() {
         leeway_ms: 0,
         lifetime_ms_max: 9_007_199_254_740_991,
         token_types: vec!["at+jwt".into()],
+        client_id: Some("penstock-cli".into()),
     };
     assert_eq!(document(text), Document::Issuer(expected));
 }

@@ -24,7 +24,8 @@ fn a_document_without_kind_or_name_is_refused() {
 #[test]
 fn an_unknown_kind_lists_the_kinds() {
     assert_refused("kind: banana\nname: x\n", "1:7: unknown value `banana`");
-    assert_eq!(hint("kind: banana\nname: x\n"), "one of: issuer, connection, rule, role");
+    let kinds = format!("one of: {}", Document::KINDS.join(", "));
+    assert_eq!(hint("kind: banana\nname: x\n"), kinds);
     assert_eq!(hint("kind: isuer\nname: x\n"), "did you mean `issuer`?");
 }
 
@@ -32,7 +33,7 @@ fn an_unknown_kind_lists_the_kinds() {
 fn a_mask_and_a_guard_are_not_in_this_version() {
     assert_refused("kind: mask\nname: pii\n", "1:7: `mask` is not in this version");
     assert_refused("kind: guard\nname: x\n", "1:7: `guard` is not in this version");
-    assert_eq!(hint("kind: mask\nname: pii\n"), "one of: issuer, connection, rule, role");
+    assert!(hint("kind: mask\nname: pii\n").starts_with("one of: issuer, connection, rule, role"));
 }
 
 #[test]
@@ -52,10 +53,6 @@ fn keys_that_nothing_enforces_yet_are_not_in_this_version() {
     assert_refused(&format!("{CONNECTION}mask: pii\n"), "6:1: `mask` is not in this version");
     let recording = format!("{CONNECTION}recording: buffered\n");
     assert_refused(&recording, "6:1: `recording` is not in this version");
-    let approval = format!("{ALLOW}approval: {{quorum: 1}}\n");
-    assert_refused(&approval, "6:1: `approval` is not in this version");
-    let approve = ALLOW.replace("effect: allow", "effect: approve");
-    assert_refused(&approve, "3:9: `approve` is not in this version");
     for protocol in ["sglang", "anthropic", "tgi", "triton", "kserve", "torchserve", "localai"] {
         let text = CONNECTION.replace("llamacpp", protocol);
         assert_refused(&text, &format!("3:11: `{protocol}` is not in this version"));

@@ -1,7 +1,7 @@
-use proptest::collection::{btree_map, vec};
+use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
-use proptest::sample::select;
+use proptest::sample::{select, subsequence};
 
 use super::*;
 use crate::catalogue::Risk;
@@ -42,8 +42,9 @@ fn issuer() -> impl Strategy<Value = Document> {
     let claims = (text(), text());
     let numbers = (0..=60_000_u64, 1..=(1_u64 << 53) - 1);
     let types = vec(prop_oneof![text(), Just(String::new())], 1..4);
-    (name(), url, keys, texts(), claims, numbers, types).prop_map(
-        |(name, issuer, keys, audiences, (user_claim, groups_claim), numbers, token_types)| {
+    let client = option::of(select(vec!["penstock-cli", "a.b~c", "null", "1"]));
+    (name(), url, keys, texts(), claims, numbers, (types, client)).prop_map(
+        |(name, issuer, keys, audiences, (user_claim, groups_claim), numbers, (types, client))| {
             Document::Issuer(Issuer {
                 name,
                 issuer: issuer.into(),
@@ -53,7 +54,8 @@ fn issuer() -> impl Strategy<Value = Document> {
                 groups_claim,
                 leeway_ms: numbers.0,
                 lifetime_ms_max: numbers.1,
-                token_types,
+                token_types: types,
+                client_id: client.map(str::to_owned),
             })
         },
     )
@@ -140,12 +142,145 @@ fn rule() -> impl Strategy<Value = Document> {
         (Just(Effect::Allow), subjects(), operations()),
         (Just(Effect::Deny), subjects(), operations()),
         (Just(Effect::Deny), Just(Vec::new()), Just(Vec::new())),
+        (Just(Effect::Approve), subjects(), operations()),
     ];
-    (name(), said, vec(subject(), 0..3), connections, texts()).prop_map(
-        |(name, (effect, subjects, operations), except, connections, models)| {
-            Document::Rule(Rule { name, effect, subjects, except, connections, operations, models })
+    let more = (vec(hours(), 0..3), any::<bool>(), approval());
+    (name(), said, vec(subject(), 0..3), connections, texts(), more).prop_map(
+        |(name, (effect, subjects, operations), except, connections, models, more)| {
+            let (when, ends, approval) = more;
+            Document::Rule(Rule {
+                name,
+                effect,
+                subjects,
+                except,
+                connections,
+                operations,
+                models,
+                when,
+                end_with_token: ends && effect != Effect::Deny,
+                approval: (effect == Effect::Approve).then_some(approval),
+            })
         },
     )
+}
+
+fn hours() -> impl Strategy<Value = Hours> {
+    let days = vec![Day::Mon, Day::Tue, Day::Wed, Day::Thu, Day::Fri, Day::Sat, Day::Sun];
+    let zones = vec!["UTC", "Europe/Berlin", "America/Argentina/Buenos_Aires", "Etc/GMT+8"];
+    (subsequence(days, 0..=7), 0_u16..1_440, 0_u16..=1_440, select(zones))
+        .prop_map(|(days, from, to, zone)| Hours { days, from, to, zone: zone.into() })
+}
+
+fn auto_approve() -> impl Strategy<Value = AutoApprove> {
+    (vec(subject(), 0..2), vec(hours(), 0..2))
+        .prop_map(|(subjects, when)| AutoApprove { subjects, when })
+        .prop_filter("not empty", |entry| !entry.subjects.is_empty() || !entry.when.is_empty())
+}
+
+fn break_glass() -> impl Strategy<Value = BreakGlass> {
+    (vec(subject(), 1..3), 1..=10_080_u64, 1..=2_592_000_000_u64).prop_map(
+        |(subjects, minutes_max, justify_ms_max)| BreakGlass {
+            subjects,
+            minutes_max,
+            justify_ms_max,
+        },
+    )
+}
+
+fn approval() -> impl Strategy<Value = Approval> {
+    let people = (vec(subject(), 0..3), vec(subject(), 0..3), 1..=16_u32)
+        .prop_filter("somebody", |(some, each, _)| !some.is_empty() || !each.is_empty());
+    let words = (
+        select(vec![Reason::Optional, Reason::Required]),
+        select(vec![HeldStream::Wait, HeldStream::Commit]),
+        option::of(select(vec!["OPS-[0-9]+", "a|b", "null", "[\\w]{1,3}: \"x\" # y", " "])),
+        vec(select(vec!["lora_name", "a.b c", "adapter.path"]), 0..3),
+    );
+    let numbers = (0..=86_400_000_u64, 1..=2_592_000_000_u64, 1..=10_080_u64, 1..=100_000_u64);
+    let more = (vec(auto_approve(), 0..3), option::of(break_glass()));
+    (people, words, numbers, more).prop_map(|(people, words, numbers, more)| {
+        let (reviewers, one_from_each, quorum) = people;
+        let (reason, stream, ticket, show) = words;
+        let (hold_ms_max, answer_ms_max, minutes_max, uses_max) = numbers;
+        Approval {
+            reviewers,
+            quorum,
+            one_from_each,
+            reason,
+            ticket: ticket.map(str::to_owned),
+            hold_ms_max,
+            answer_ms_max,
+            stream,
+            grant: GrantLimits { minutes_max, uses_max },
+            show: show.into_iter().map(str::to_owned).collect(),
+            auto_approve: more.0,
+            break_glass: more.1,
+        }
+    })
+}
+
+fn events() -> impl Strategy<Value = Vec<NotificationEvent>> {
+    let all = vec![
+        NotificationEvent::ApprovalRequested,
+        NotificationEvent::BreakGlassUnjustified,
+        NotificationEvent::GrantEnded,
+    ];
+    subsequence(all, 0..=3)
+}
+
+fn person() -> impl Strategy<Value = Document> {
+    let identity = (name(), text()).prop_map(|(issuer, subject)| ExactIdentity { issuer, subject });
+    (name(), btree_set(identity, 2..4)).prop_map(|(name, identities)| {
+        Document::Person(Person { name, identities: identities.into_iter().collect() })
+    })
+}
+
+fn webhook() -> impl Strategy<Value = Document> {
+    let urls = vec!["https://a.example.com/b?c=d", "http://127.0.0.1:9", "http://[::1]/a"];
+    let service = (name(), text(), prop_oneof![Just(Vec::new()), texts()])
+        .prop_map(|(issuer, subject, groups)| ServiceIdentity { issuer, subject, groups });
+    (name(), select(urls), name(), events(), option::of(service)).prop_map(
+        |(name, url, secret, events, answers_as)| {
+            Document::Webhook(Webhook { name, url: url.into(), secret, events, answers_as })
+        },
+    )
+}
+
+fn mail() -> impl Strategy<Value = Document> {
+    (name(), vec("[a-z+.#]{1,9}@[a-z]{1,9}", 1..3), events())
+        .prop_map(|(name, to, events)| Document::Mail(Mail { name, to, events }))
+}
+
+fn workload() -> impl Strategy<Value = Document> {
+    let claims = btree_map(text(), text(), 1..3);
+    let subject = (subject(), name(), claims).prop_map(|(subject, issuer, claims)| Subject {
+        issuer: Some(issuer),
+        claims: Some(claims),
+        ..subject
+    });
+    let operations = vec(select(vec!["infer.chat", "infer.*", "list"]), 1..3);
+    let patterns = (vec("[a-z0-9*-]{1,12}", 1..3), operations, texts());
+    (
+        name(),
+        vec(subject, 1..3),
+        text(),
+        prop_oneof![Just(Vec::new()), texts()],
+        patterns,
+        1..=60_u64,
+    )
+        .prop_map(|(name, subjects, audience, groups, patterns, minutes_max)| {
+            let (connections, operations, models) = patterns;
+            Document::Workload(Workload {
+                name,
+                subjects,
+                audience: format!("for {audience}"),
+                groups,
+                connections,
+                operations: operations.into_iter().map(str::to_owned).collect(),
+                models,
+                minutes_max,
+            })
+        })
 }
 
 fn role() -> impl Strategy<Value = Document> {
@@ -155,7 +290,7 @@ fn role() -> impl Strategy<Value = Document> {
 }
 
 fn any_document() -> impl Strategy<Value = Document> {
-    prop_oneof![issuer(), connection(), rule(), role()]
+    prop_oneof![issuer(), connection(), rule(), role(), person(), webhook(), mail(), workload()]
 }
 
 proptest! {

@@ -1,6 +1,8 @@
 //! A backend in memory: the real core, tokens that are names.
 
-use std::collections::BTreeMap;
+mod correspondence;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -8,19 +10,21 @@ use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode, header};
 use futures_util::FutureExt as _;
 use penstock_app::event::{Apply, Joined};
+use penstock_app::outbox::Outgoing;
 use penstock_app::state::{ActHead, Sealed, StoredDocument, Version};
 use penstock_app::{
     Act, Answer, Change, Durable, Effect, Event, Refusal, Requester, State, Tuning, sha256_hex,
 };
 use penstock_config::certificates::client_certificate;
 use penstock_config::documents::{Source, parse};
+use penstock_config::hold::{HoldAnswer, HoldRequest, OpenSessions};
 use penstock_config::identity::Identity;
 use penstock_config::node::{JoinFile, Position};
 use serde_json::Value;
 use tower::ServiceExt as _;
 use zeroize::Zeroizing;
 
-use crate::backend::{ActPage, Backend, Failure, Later, VersionContent};
+use crate::backend::{ActPage, Backend, Failure, Later, NodeHeard, VersionContent};
 
 const FIRST_RUN: &str = "
 kind: issuer
@@ -35,18 +39,27 @@ audiences: [penstock]
 {kind: role, name: auditors, role: auditor, subjects: [{users: [audrey]}]}
 ---
 {kind: role, name: users, role: user, subjects: [{users: [uma]}]}
+---
+{kind: role, name: approvers, role: approver, subjects: [{users: [april]}]}
 ";
 
 #[derive(Default)]
 struct Kept {
     state: Option<Arc<State>>,
+    now_ms: u64,
+    fresh: u64,
+    heard: BTreeMap<String, NodeHeard>,
     acts: Vec<Act>,
     versions: BTreeMap<u64, (Version, Vec<StoredDocument>)>,
     values: Vec<String>,
     broken: bool,
+    messages: BTreeSet<(String, String)>,
+    links: BTreeSet<(String, String)>,
+    outgoing: Vec<Outgoing>,
+    failures: usize,
 }
 
-/// Tokens are users' names; `nobody` and what is no name are refused.
+/// Tokens are names of users, each behind a `+` their groups; `nobody` and what is no name fail.
 pub(super) struct Memory(Mutex<Kept>);
 
 impl Memory {
@@ -56,8 +69,10 @@ impl Memory {
             position: Position { epoch: 1, version: 0, revision: 0 },
             ..Durable::default()
         };
-        let state = Some(Arc::new(State::new(durable, Tuning::default())));
-        let memory = Arc::new(Self(Mutex::new(Kept { state, ..Kept::default() })));
+        let tuning = Tuning { approval_url: "https://cp.example".into(), ..Tuning::default() };
+        let state = Some(Arc::new(State::new(durable, tuning).with_run("one".into())));
+        let kept = Kept { state, now_ms: 1_000_000, ..Kept::default() };
+        let memory = Arc::new(Self(Mutex::new(kept)));
         let source = Source { name: "first-run".into(), text: FIRST_RUN.into() };
         let documents = parse(&[source]).unwrap().into_iter().map(|p| p.document).collect();
         memory.handle(Event::FirstRun { documents }).unwrap();
@@ -94,12 +109,36 @@ impl Memory {
         .unwrap();
     }
 
+    /// Time passes.
+    pub(super) fn pass(&self, ms: u64) {
+        self.0.lock().unwrap().now_ms += ms;
+        self.handle(Event::Tick).unwrap();
+    }
+
+    /// What is true of a request that a node holds.
+    pub(super) fn hold(&self, request: HoldRequest) -> HoldAnswer {
+        let (node, fresh) = ("node-1".into(), self.fresh().unwrap());
+        let answer = self.handle(Event::Hold { node, request: Box::new(request), fresh });
+        let Ok(Answer::Hold(answer)) = answer else { panic!("{answer:?}") };
+        answer
+    }
+
+    /// A node says what is open on it.
+    pub(super) fn open(&self, sessions: OpenSessions) {
+        self.handle(Event::OpenSessions { node: "node-1".into(), sessions }).unwrap();
+    }
+
+    /// A node has acted on what is live.
+    pub(super) fn hear(&self, node: &str, heard: NodeHeard) {
+        self.0.lock().unwrap().heard.insert(node.to_owned(), heard);
+    }
+
     fn handle(&self, event: Event) -> Result<Answer, Failure> {
         let mut kept = self.0.lock().unwrap();
         if kept.broken {
             return Err(Failure::Unavailable);
         }
-        let outcome = kept.state.clone().unwrap().apply(event, 1_000_000)?;
+        let outcome = kept.state.clone().unwrap().apply(event, kept.now_ms)?;
         for effect in outcome.effects {
             let Effect::Persist(changes) = effect else { continue };
             for change in changes {
@@ -123,12 +162,14 @@ impl Backend for Memory {
     }
 
     fn identify(&self, token: &[u8]) -> Option<Identity> {
-        let user = std::str::from_utf8(token).ok()?.to_owned();
+        let mut words = std::str::from_utf8(token).ok()?.split('+').map(str::to_owned);
+        let user = words.next()?;
         let known = user != "nobody" && user.chars().all(|c| c.is_ascii_lowercase());
         known.then(|| Identity {
             issuer: "dev".into(),
             subject: user.clone(),
             user,
+            groups: words.collect(),
             ..Identity::default()
         })
     }
@@ -194,12 +235,22 @@ impl Backend for Memory {
         std::future::ready(Ok((head, acts.collect()))).boxed()
     }
 
+    fn fresh(&self) -> Result<String, Failure> {
+        let mut kept = self.0.lock().unwrap();
+        kept.fresh += 1;
+        Ok(format!("{:020x}", kept.fresh))
+    }
+
     fn is_working(&self) -> bool {
         !self.0.lock().unwrap().broken
     }
 
     fn is_connected(&self, _: &str) -> bool {
         false
+    }
+
+    fn heard(&self, node: &str) -> Option<NodeHeard> {
+        self.0.lock().unwrap().heard.get(node).copied()
     }
 }
 

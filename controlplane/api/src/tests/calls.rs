@@ -21,7 +21,7 @@ subjects: [{groups: [engineers]}]
 operations: [infer.*, list]
 ";
 
-const PATHS: [(&str, &str); 15] = [
+const PATHS: [(&str, &str); 17] = [
     ("POST", "/api/v1/documents/apply"),
     ("GET", "/api/v1/documents"),
     ("GET", "/api/v1/documents/rule/a"),
@@ -37,6 +37,8 @@ const PATHS: [(&str, &str); 15] = [
     ("DELETE", "/api/v1/nodes/node-1"),
     ("POST", "/api/v1/nodes/join-files"),
     ("GET", "/api/v1/acts"),
+    ("GET", "/api/v1/notifications"),
+    ("POST", "/api/v1/notifications/a/retry"),
 ];
 
 fn body_for(path: &str) -> String {
@@ -168,7 +170,7 @@ async fn versions_are_listed_newest_first_and_rolled_back() {
     assert_eq!(listed.json[0]["version"], 2);
     assert_eq!(listed.json[1]["summary"], "first run");
     let shown = call(&memory, "audrey", "GET", "/api/v1/versions/2", "").await;
-    assert_eq!(shown.json["documents"].as_array().unwrap().len(), 7);
+    assert_eq!(shown.json["documents"].as_array().unwrap().len(), 8);
     let rolled = call(&memory, "otto", "POST", "/api/v1/versions/1/rollback", "").await;
     assert_eq!(rolled.json, json!({"version": 3}));
     for path in ["/api/v1/versions/99", "/api/v1/versions/x"] {

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use penstock_app::event::{Apply, ApplyReport};
+use penstock_app::notify::Notification;
 use penstock_app::state::{DocumentKey, SignedSnapshot, StoredDocument, Version};
 use penstock_app::{
     Act, Answer, Change, Durable, Effect, Event, Refusal, Requester, State, Tuning, sha256_hex,
@@ -55,6 +56,7 @@ pub(crate) struct World {
     pub(crate) published: Vec<Snapshot>,
     pub(crate) fetches: Vec<String>,
     pub(crate) changes: Vec<Change>,
+    pub(crate) told: Vec<Notification>,
     pub(crate) signer: SnapshotSigner,
 }
 
@@ -73,6 +75,7 @@ impl World {
             published: Vec::new(),
             fetches: Vec::new(),
             changes: Vec::new(),
+            told: Vec::new(),
             signer: SnapshotSigner::generate().unwrap().0,
         }
     }
@@ -104,6 +107,7 @@ impl World {
                     self.published.push(*snapshot);
                 }
                 Effect::FetchKeys { issuer, .. } => self.fetches.push(issuer),
+                Effect::Notify(told) => self.told.push(*told),
             }
         }
         self.state = next;

@@ -19,7 +19,8 @@ Examples:
   penstock explain --user ada --groups engineers POST /llama/v1/chat/completions --body chat.json
   penstock explain --issuer ci --user repo:acme/app:main --claim repository_id=4711 GET /llama/props
 
-Nothing is sent to a model server. Exit code 0: it would pass; 3: it would be denied.")]
+Nothing is sent to a model server. Exit code 0: it would pass; 3: it would be denied,
+or somebody must agree first.")]
 pub(crate) struct Arguments {
     /// Who asks, as `users` in rules match it
     #[arg(long, value_name = "USER", value_parser = not_empty)]

@@ -1,12 +1,15 @@
-//! `penstock token`: signs offline with the state's own key.
+//! `penstock token`: signs offline with the state's own key, or prints a profile's token.
 
-use std::path::Path;
 use std::time::Duration;
 
 use clap::Args;
 use serde_json::{Map, Value};
+use zeroize::Zeroizing;
 
+use crate::access::{self, API_AUDIENCE, Place, Target};
 use crate::failure::Failure;
+use crate::profiles::Purpose;
+use crate::sign_in::refresh;
 use crate::signer::{RESERVED_CLAIMS, TokenRequest};
 use crate::state::State;
 use crate::{duration, output, timestamp};
@@ -20,22 +23,26 @@ Examples:
   penstock token --user dev-administrator --audience penstock-api     for the control plane's API
   printf 'Authorization: Bearer %s' \"$(penstock token --user ada)\" | curl -H @- URL
                                      not in curl's arguments, which everybody on the machine sees
+  penstock token                     the gateway's token of whoever signed in with `penstock login`
 
-The token is signed offline with the key of a development state, alone on standard output. Only
-the gateway of that state trusts it. Times in tokens are whole seconds, so one may end up to a
-second before its time.")]
+With --user the token is signed offline with the key of a development state, alone on standard
+output. Only the gateway of that state trusts it. Times in tokens are whole seconds, so one may end
+up to a second before its time. Without --user it is the profile's, refreshed where it ends.")]
 pub(crate) struct Arguments {
-    /// Who it vouches for: the claim `sub`
+    /// Who it vouches for: the claim `sub` [default: whoever signed in]
     #[arg(long, value_name = "USER", value_parser = not_empty)]
-    user: String,
+    user: Option<String>,
     /// Groups, separated by commas
-    #[arg(long, value_name = "GROUPS", value_delimiter = ',', value_parser = not_empty)]
+    #[arg(long, value_name = "GROUPS", value_delimiter = ',', value_parser = not_empty,
+        requires = "user")]
     groups: Vec<String>,
     /// A further claim; the value is read as JSON where it is JSON, else as text
-    #[arg(long = "claim", value_name = "NAME=VALUE", value_parser = parse_claim)]
+    #[arg(long = "claim", value_name = "NAME=VALUE", value_parser = parse_claim,
+        requires = "user")]
     claims: Vec<(String, Value)>,
     /// How long it lives: a whole number and ms, s, m, h or d
-    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration::parse)]
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration::parse,
+        requires = "user")]
     ttl: Duration,
     /// For whom it is: the claim `aud`
     #[arg(long, value_name = "AUDIENCE", default_value = "penstock", value_parser = not_empty)]
@@ -43,19 +50,40 @@ pub(crate) struct Arguments {
 }
 
 /// Prints the token.
-pub(crate) fn run(state: Option<&Path>, arguments: &Arguments) -> Result<(), Failure> {
+pub(crate) async fn run(target: &Target, arguments: &Arguments) -> Result<(), Failure> {
+    let mut token = match &arguments.user {
+        Some(user) => minted(target, user, arguments)?,
+        None => of_profile(target, &arguments.audience).await?,
+    };
+    token.push('\n');
+    output::data(&token)
+}
+
+fn minted(
+    target: &Target,
+    user: &str,
+    arguments: &Arguments,
+) -> Result<Zeroizing<String>, Failure> {
     let request = TokenRequest {
-        user: arguments.user.clone(),
+        user: user.to_owned(),
         groups: arguments.groups.clone(),
         claims: claims(&arguments.claims)?,
         audience: arguments.audience.clone(),
         lifetime: arguments.ttl,
     };
-    let state = State::locate(state)?;
+    let state = State::locate(target.state.as_deref())?;
     let record = state.existing_record()?;
-    let mut token = state.signer(&record.issuer)?.sign(&request, timestamp::now_ms())?;
-    token.push('\n');
-    output::data(&token)
+    state.signer(&record.issuer)?.sign(&request, timestamp::now_ms())
+}
+
+async fn of_profile(target: &Target, audience: &str) -> Result<Zeroizing<String>, Failure> {
+    let purpose = if audience == API_AUDIENCE { Purpose::Api } else { Purpose::Gateway };
+    match access::place(target)? {
+        Place::Profile(profiles, name) => refresh::fresh(&profiles, &name, purpose).await,
+        Place::State(_) => Err(Failure::usage("whose token?").hint("penstock token --user USER")),
+        Place::Environment(_, _) => Err(Failure::usage("PENSTOCK_TOKEN is the control plane's")
+            .hint("penstock token --profile NAME")),
+    }
 }
 
 /// Reads `name=value`.

@@ -106,8 +106,8 @@ impl Development {
         let ready = controlplane.start(&self.secrets, started).await?;
         self.record.api = said(&ready, "api").unwrap_or_else(|| self.record.api.clone());
         self.record.nodes = said(&ready, "nodes").unwrap_or_else(|| self.record.nodes.clone());
-        let credential = Credential::Minted(self.state.signer(&self.record.issuer)?);
-        let client = Client::new(&self.record.api, credential)?;
+        let credential = Credential::administrator(self.state.signer(&self.record.issuer)?);
+        let client = Client::new(&self.record.api, None, credential)?;
         until_trusted(&client).await?;
         self.join(&client).await?;
         let Self { state, record, dataplane, .. } = self;

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "every test file uses its own part of it")]
 
 use std::collections::HashMap;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Output, Stdio};
 use std::sync::{Arc, Mutex};
@@ -12,7 +13,7 @@ use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
@@ -111,6 +112,26 @@ pub(crate) async fn run_with_input(api: &ScriptedApi, arguments: &[&str], input:
     let _ = stdin.write_all(input.as_bytes()).await;
     drop(stdin);
     child.wait_with_output().await.unwrap()
+}
+
+/// A profile as `penstock login` writes it, for `home`: its tokens end then, and its fields are
+/// replaced by those of `fields`.
+pub(crate) fn write_profile(home: &Path, name: &str, expires_ms: u64, fields: &Value) {
+    let mut profile = json!({"url": null, "gateway": null, "ca": null,
+        "issuer": "http://127.0.0.1:1", "client_id": "penstock",
+        "token_endpoint": "http://127.0.0.1:1/token", "revocation_endpoint": null,
+        "wanted": {"api_resource": null, "gateway_resource": null, "gateway_audience": "penstock"},
+        "subject": "ann", "name": "ann", "refresh_token": null,
+        "api_token": {"token": format!("of-{name}"), "expires_ms": expires_ms},
+        "gateway_token": {"token": "gateway-token", "expires_ms": expires_ms}});
+    for (field, value) in fields.as_object().unwrap() {
+        profile[field] = value.clone();
+    }
+    let folder = home.join(".config/penstock/profiles");
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join(format!("{name}.json"));
+    std::fs::write(&path, profile.to_string()).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
 }
 
 /// Standard output as text.

@@ -7,6 +7,7 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -51,6 +52,24 @@ impl TestKey {
 }
 
 impl TestIssuer {
+    /// A token of five minutes.
+    pub(crate) fn token(
+        &self,
+        key: &TestKey,
+        user: &str,
+        groups: &[&str],
+        audience: &str,
+    ) -> String {
+        let now = jsonwebtoken::get_current_timestamp();
+        let claims = json!({
+            "iss": self.url, "sub": user, "groups": groups, "aud": audience, "iat": now,
+            "exp": now + 300
+        });
+        let mut header = Header::new(Algorithm::EdDSA);
+        header.kid = Some(key.id.clone());
+        jsonwebtoken::encode(&header, &claims, &EncodingKey::from_ed_der(&key.document)).unwrap()
+    }
+
     pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());

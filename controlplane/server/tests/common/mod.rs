@@ -1,6 +1,7 @@
 //! A whole control plane with an issuer, in the test's own process.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub(crate) mod holds;
 pub(crate) mod issuer;
 
 use std::future::Future;
@@ -8,9 +9,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use issuer::{TestIssuer, TestKey};
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use penstock_config::documents::Source;
-use penstock_config::node::{Credentials, JoinAnswer, JoinFile, JoinRequest, Position};
+use penstock_config::lease::{HeldSecret, LeaseAnswer, LeaseRequest, Terms, key_pair};
+use penstock_config::node::{JoinAnswer, JoinFile, JoinRequest, Position};
 use penstock_config::settings::ControlplaneSettings;
 use penstock_config::snapshot::{Snapshot, verify};
 use penstock_server::{Options, Server, start};
@@ -119,13 +120,19 @@ impl TestControlplane {
     }
 
     pub(crate) fn token(&self, key: &TestKey, user: &str, audience: &str) -> String {
-        let now = jsonwebtoken::get_current_timestamp();
-        let claims = json!({
-            "iss": self.issuer.url, "sub": user, "aud": audience, "iat": now, "exp": now + 300
-        });
-        let mut header = Header::new(Algorithm::EdDSA);
-        header.kid = Some(key.id.clone());
-        jsonwebtoken::encode(&header, &claims, &EncodingKey::from_ed_der(&key.document)).unwrap()
+        self.issuer.token(key, user, &[], audience)
+    }
+
+    /// A call by somebody with groups.
+    pub(crate) async fn call_as(
+        &self,
+        (user, groups): (&str, &[&str]),
+        method: Method,
+        path: &str,
+        body: &Value,
+    ) -> (StatusCode, Value) {
+        let token = self.issuer.token(&self.key, user, groups, "penstock-api");
+        self.call_with(&token, method, path, body).await
     }
 
     /// A call with any token.
@@ -227,9 +234,31 @@ impl TestNode {
         verify(&self.file.snapshot_keys, &reply.bytes().await.unwrap()).unwrap()
     }
 
-    pub(crate) async fn credentials(&self) -> Credentials {
-        let url = format!("{}/node/v1/credentials", self.file.url);
-        self.client.get(url).send().await.unwrap().json().await.unwrap()
+    /// The answer to a node that has a public key, and these secrets already; as it came, and read.
+    pub(crate) async fn ask_for_leases(
+        &self,
+        public_key: &str,
+        have: Vec<HeldSecret>,
+    ) -> (String, LeaseAnswer) {
+        let request = LeaseRequest { public_key: public_key.to_owned(), have };
+        let url = format!("{}/node/v1/leases", self.file.url);
+        let reply = self.client.post(url).json(&request).send().await.unwrap();
+        assert_eq!(reply.status(), StatusCode::OK);
+        assert_eq!(reply.headers()["cache-control"], "no-store");
+        let text = reply.text().await.unwrap();
+        let answer = serde_json::from_str(&text).unwrap();
+        (text, answer)
+    }
+
+    /// Everything that the node may have, opened, with the generation of the secrets.
+    pub(crate) async fn leases(&self) -> (u64, Vec<(Terms, String)>) {
+        let (public, private) = key_pair().unwrap();
+        let (_, answer) = self.ask_for_leases(&public, Vec::new()).await;
+        let leases = answer.open(&private, &self.id).unwrap().map(|lease| {
+            let (terms, value) = lease.unwrap();
+            (terms.clone(), String::from_utf8(value.unwrap().to_vec()).unwrap())
+        });
+        (answer.generation, leases.collect())
     }
 
     pub(crate) async fn post(&self, path: &str, body: &Value) -> StatusCode {

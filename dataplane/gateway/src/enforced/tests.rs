@@ -1,26 +1,28 @@
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use penstock_config::documents::{Document, Source, parse};
 
 use super::*;
+use crate::leases::tests::leases;
 
 /// The only connection of a text, and one secret.
-fn parts(text: &str, secret: Option<&str>) -> (Connection, Credentials) {
+fn parts(text: &str, secret: Option<&str>) -> (Connection, Leases) {
     let source = Source { name: "test".to_owned(), text: text.to_owned() };
     let placed = parse(&[source]).expect("documents");
     let Some(Document::Connection(connection)) = placed.first().map(|one| &one.document) else {
         panic!("no connection")
     };
-    let leased = |value: &str| LeasedCredential { name: "own".into(), value: value.into() };
-    let credentials =
-        Credentials { generation: 1, credentials: secret.map(leased).into_iter().collect() };
-    (connection.clone(), credentials)
+    let leases = secret.map(|value| leases("own", 1, value)).unwrap_or_default();
+    (connection.clone(), leases)
 }
 
 /// The connection, compiled.
 fn upstream(text: &str, secret: Option<&str>) -> (Upstream, Vec<String>) {
-    let (connection, credentials) = parts(text, secret);
+    let (connection, leases) = parts(text, secret);
+    let certificate = ClientCertificate::compile(&connection, &leases, 1);
     let mut configs = UpstreamTlsConfigs::new(None).expect("no file is named");
     let mut problems = Vec::new();
-    let compiled = Upstream::compile(&connection, Some(&credentials), &mut configs, &mut problems);
+    let compiled = Upstream::compile(&connection, &certificate, &mut configs, &mut problems);
     (compiled.unwrap_or_else(|error| panic!("{error}")), problems)
 }
 
@@ -31,8 +33,8 @@ fn document(endpoints: &str, more: &str) -> String {
 
 fn shown(secret: Option<&str>) -> ClientCertificate {
     let tls = "tls: {client_certificate: {secret: own}}\n";
-    let (connection, credentials) = parts(&document("https://a", tls), secret);
-    ClientCertificate::compile(&connection, Some(&credentials))
+    let (connection, leases) = parts(&document("https://a", tls), secret);
+    ClientCertificate::compile(&connection, &leases, 1)
 }
 
 #[test]
@@ -56,8 +58,8 @@ fn a_client_certificate_that_is_not_there_or_is_none_is_missing() {
 #[test]
 fn a_connection_that_names_no_client_certificate_has_none() {
     for endpoints in ["http://a", "https://a"] {
-        let (connection, credentials) = parts(&document(endpoints, ""), Some("x"));
-        let shown = ClientCertificate::compile(&connection, Some(&credentials));
+        let (connection, leases) = parts(&document(endpoints, ""), Some("x"));
+        let shown = ClientCertificate::compile(&connection, &leases, 1);
         assert!(matches!(shown, ClientCertificate::None));
     }
 }

@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use penstock_config::node::{
-    Credentials, JoinAnswer, JoinRequest, NodeStatus, Position, UnknownKey,
-};
+use penstock_config::hold::{Ends, HoldAnswer, Live, OpenSessions};
+use penstock_config::lease::{LeaseAnswer, LeaseRequest};
+use penstock_config::node::{JoinAnswer, JoinRequest, NodeStatus, Position, UnknownKey};
 use reqwest::{Client, Response, StatusCode};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -118,10 +118,9 @@ impl Control {
         }
     }
 
-    /// The credentials that connections in force name.
-    pub(crate) async fn credentials(&self) -> Result<Credentials, ControlError> {
-        let url = format!("{}/node/v1/credentials", self.url);
-        let response = self.client.get(url).send().await.map_err(|_| ControlError::Unreachable)?;
+    /// The credentials that this node may have now, sealed.
+    pub(crate) async fn leases(&self, request: &LeaseRequest) -> Result<LeaseAnswer, ControlError> {
+        let response = self.post("leases", request).await?;
         json(response).await
     }
 
@@ -133,6 +132,41 @@ impl Control {
     /// Reports a key that no token should name.
     pub(crate) async fn unknown_key(&self, key: &UnknownKey) -> Result<(), ControlError> {
         self.post("unknown-key", key).await.map(drop)
+    }
+
+    /// Asks about one request that needs approval; `question` is a [`HoldRequest`] as JSON.
+    ///
+    /// [`HoldRequest`]: penstock_config::hold::HoldRequest
+    pub(crate) async fn hold(&self, question: &[u8]) -> Result<HoldAnswer, ControlError> {
+        let url = format!("{}/node/v1/holds", self.url);
+        let call = self.client.post(url).header("content-type", "application/json");
+        let response = call.body(question.to_vec()).send().await;
+        json(response.map_err(|_| ControlError::Unreachable)?).await
+    }
+
+    /// Says what held and granted exchanges are over.
+    pub(crate) async fn ends(&self, ends: &Ends) -> Result<(), ControlError> {
+        self.post("ends", ends).await.map(drop)
+    }
+
+    /// Waits for what is in force beyond what this node has acted on.
+    pub(crate) async fn live(
+        &self,
+        run: &str,
+        after: u64,
+        wait_ms: u64,
+    ) -> Result<Live, ControlError> {
+        // A name with other characters is not known again, and all of it is told anew.
+        let named = |character: &char| character.is_ascii_alphanumeric() || *character == '-';
+        let run: String = run.chars().filter(named).collect();
+        let url = format!("{}/node/v1/live?run={run}&after={after}&wait_ms={wait_ms}", self.url);
+        let response = self.client.get(url).send().await;
+        json(response.map_err(|_| ControlError::Unreachable)?).await
+    }
+
+    /// Says what is open.
+    pub(crate) async fn sessions(&self, open: &OpenSessions) -> Result<(), ControlError> {
+        self.post("sessions", open).await.map(drop)
     }
 
     async fn post(&self, call: &str, body: &impl Serialize) -> Result<Response, ControlError> {

@@ -1,5 +1,6 @@
 //! What a node keeps on disk: its key and certificate, what it knows of its control plane, the last
-//! good snapshot, and the highest position that it has enforced. Never a credential of a model.
+//! good snapshot, the highest position that it has enforced, and what was revoked. Never a
+//! credential of a model, and of tokens only hashes.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -10,6 +11,8 @@ use penstock_config::node::{Position, SnapshotKey};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
+
+use crate::live::Revocations;
 
 /// The state directory.
 #[derive(Clone, Debug)]
@@ -49,6 +52,10 @@ const MEMBERSHIP: &str = "membership.json";
 const KEY: &str = "node.key";
 const SNAPSHOT: &str = "snapshot.signed";
 const PROGRESS: &str = "progress.json";
+const REVOCATIONS: &str = "revocations.json";
+
+/// Largest file of revocations that is read: twice what as many as a core keeps come to.
+const REVOCATIONS_BYTES_MAX: u64 = 32 << 20;
 
 impl Disk {
     /// Makes the directory if it is missing.
@@ -142,6 +149,31 @@ impl Disk {
         self.write(SNAPSHOT, signed)
     }
 
+    /// What was revoked when the node last ran; nothing where nothing was kept.
+    ///
+    /// # Errors
+    /// The file can't be read or is not what it should be: what was revoked must not be passed
+    /// over.
+    pub(crate) fn revocations(&self) -> io::Result<Revocations> {
+        match fs::metadata(self.directory.join(REVOCATIONS)) {
+            Ok(file) if file.len() > REVOCATIONS_BYTES_MAX => {
+                return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is too large"));
+            }
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        Ok(self.read_json(REVOCATIONS)?.unwrap_or_default())
+    }
+
+    /// Keeps what is revoked.
+    ///
+    /// # Errors
+    /// It can't be written.
+    pub(crate) fn keep_revocations(&self, revocations: &Revocations) -> io::Result<()> {
+        self.write_json(REVOCATIONS, revocations)
+    }
+
     fn read_json<T: DeserializeOwned>(&self, name: &str) -> io::Result<Option<T>> {
         match fs::read(self.directory.join(name)) {
             Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(io::Error::other),
@@ -172,6 +204,7 @@ impl Disk {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::live::{HexMark, REVOCATIONS_MAX};
 
     #[test]
     fn a_node_that_never_ran_starts_at_the_lowest_position() {
@@ -196,6 +229,48 @@ mod tests {
         let disk = Disk::open(directory.path()).unwrap();
         fs::write(directory.path().join(MEMBERSHIP), b"{}").unwrap();
         assert!(disk.progress().is_err());
+    }
+
+    #[test]
+    fn revocations_survive_as_marks_alone_and_their_file_is_private() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let directory = tempfile::tempdir().unwrap();
+        let disk = Disk::open(directory.path()).unwrap();
+        assert_eq!(disk.revocations().unwrap(), Revocations::default());
+        let kept = Revocations {
+            identities: vec![(HexMark([1; 32]), 5_000)],
+            tokens: vec![HexMark([2; 32])],
+        };
+        disk.keep_revocations(&kept).unwrap();
+        assert_eq!(disk.revocations().unwrap(), kept);
+        let file = directory.path().join(REVOCATIONS);
+        assert_eq!(fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn damaged_or_oversized_revocations_are_an_error_and_not_none() {
+        let directory = tempfile::tempdir().unwrap();
+        let disk = Disk::open(directory.path()).unwrap();
+        let file = directory.path().join(REVOCATIONS);
+        for text in ["", "{\"identities\":[[\"ff\",1]],\"tokens\":[]}", "{\"identities\":[]"] {
+            fs::write(&file, text).unwrap();
+            assert!(disk.revocations().is_err(), "{text}");
+        }
+        File::create(&file).unwrap().set_len(REVOCATIONS_BYTES_MAX + 1).unwrap();
+        assert!(disk.revocations().is_err());
+    }
+
+    #[test]
+    fn as_many_revocations_as_a_core_keeps_can_be_read_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let disk = Disk::open(directory.path()).unwrap();
+        let one = HexMark([255; 32]);
+        let kept = Revocations {
+            identities: vec![(one, u64::MAX); REVOCATIONS_MAX],
+            tokens: vec![one; REVOCATIONS_MAX],
+        };
+        disk.keep_revocations(&kept).unwrap();
+        assert_eq!(disk.revocations().unwrap().tokens.len(), REVOCATIONS_MAX);
     }
 
     #[test]

@@ -3,20 +3,19 @@
 
 use std::collections::{HashMap, HashSet};
 use std::io::Write as _;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use penstock_config::documents::Connection;
-use penstock_config::node::{
-    Credentials, NodeStatus, Position, SnapshotKey, UnknownKey, UpstreamStatus,
-};
+use penstock_config::node::{NodeStatus, Position, SnapshotKey, UnknownKey, UpstreamStatus};
 use penstock_config::snapshot::{Snapshot, SnapshotError, verify};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::clock::{ClockStep, ClockWatch};
 use super::control::{Control, ControlError, Held};
+use super::credentials::Leasing;
 use super::disk::{Disk, Progress};
 use super::resolve::resolve;
 use super::{CoreMail, Joined, Parts};
@@ -88,9 +87,9 @@ struct Feed {
     confirmed_meanwhile: bool,
     snapshot: Option<Snapshot>,
     digest: String,
-    credentials: Option<Credentials>,
-    /// Generation at which credentials were asked for, and the secrets that were named then.
-    asked: Option<(u64, HashSet<String>)>,
+    leasing: Rc<Leasing>,
+    /// Which certificates the policy in force was compiled with: see [`Leasing::held`].
+    certificates: u64,
     live: Vec<Arc<Enforced>>,
     counters: Arc<[Arc<Counters>]>,
     refused: Option<String>,
@@ -100,10 +99,9 @@ struct Feed {
 }
 
 /// Runs until it is stopped.
-pub(crate) async fn run(parts: Parts, mut stopped: watch::Receiver<bool>) {
-    let Parts { node, disk, joined, cores, mut reports, listen, counters, configs } = parts;
-    let control = joined.control.clone();
-    let mut feed = Feed::new(node, disk, joined, cores, listen, counters, configs);
+pub(super) async fn run(parts: Parts, leasing: Rc<Leasing>, mut stopped: watch::Receiver<bool>) {
+    let (mut feed, mut reports) = Feed::new(parts, Rc::clone(&leasing));
+    let control = feed.joined.control.clone();
     feed.load().await;
     let mut poll = Box::pin(poll(control.clone(), feed.held(), Duration::ZERO));
     let mut back_off = Duration::ZERO;
@@ -116,10 +114,6 @@ pub(crate) async fn run(parts: Parts, mut stopped: watch::Receiver<bool>) {
             _ = stopped.changed() => return,
             answer = &mut poll => {
                 back_off = feed.polled(answer, back_off).await;
-                let needs_credentials = feed.needs_credentials();
-                if needs_credentials {
-                    feed.fetch_credentials().await;
-                }
                 poll = Box::pin(self::poll(control.clone(), feed.held(), back_off));
             }
             Some(report) = reports.recv() => {
@@ -127,8 +121,10 @@ pub(crate) async fn run(parts: Parts, mut stopped: watch::Receiver<bool>) {
                     next_status = Instant::now();
                 }
             }
+            () = leasing.certificates_changed(feed.certificates) => feed.publish_again().await,
             () = sleep_until(next_look) => {
                 feed.look(&mut clocks);
+                feed.prune();
                 next_look = Instant::now() + LOOK_AT_CLOCKS_EVERY;
             }
             () = sleep_until(next_status) => {
@@ -156,16 +152,10 @@ async fn poll(
 }
 
 impl Feed {
-    fn new(
-        node: Arc<Node>,
-        disk: Disk,
-        joined: Joined,
-        cores: Vec<penstock_reactor::mailbox::MailSender<CoreMail>>,
-        listen: String,
-        counters: Arc<[Arc<Counters>]>,
-        configs: UpstreamTlsConfigs,
-    ) -> Self {
-        Self {
+    /// Nothing is in force yet; with what cores report.
+    fn new(parts: Parts, leasing: Rc<Leasing>) -> (Self, mpsc::Receiver<Report>) {
+        let Parts { node, disk, joined, cores, reports, listen, counters, configs } = parts;
+        let feed = Self {
             node,
             disk,
             joined,
@@ -176,15 +166,16 @@ impl Feed {
             confirmed_meanwhile: false,
             snapshot: None,
             digest: String::new(),
-            credentials: None,
-            asked: None,
+            leasing,
+            certificates: 0,
             live: Vec::new(),
             counters,
             refused: None,
             reported: HashMap::new(),
             health: HashMap::new(),
             configs,
-        }
+        };
+        (feed, reports)
     }
 
     /// The position in force; what a poll asks to be newer than.
@@ -270,9 +261,8 @@ impl Feed {
         if snapshot.expires_ms <= now_ms() {
             return Err(Refused::Expired);
         }
-        if self.lacks_credentials(&snapshot) {
-            self.ask(&snapshot).await;
-        }
+        // Without credentials the policy is enforced all the same; what needs one is refused.
+        self.leasing.prepare(&snapshot).await;
         self.trust(&snapshot.snapshot_keys);
         self.publish(snapshot).await?;
         self.digest = digest;
@@ -293,8 +283,10 @@ impl Feed {
     }
 
     async fn publish(&mut self, snapshot: Snapshot) -> Result<(), Refused> {
-        let (enforced, problems) =
-            Enforced::compile(&snapshot, self.credentials.as_ref(), &mut self.configs)?;
+        let (leases, certificates) = self.leasing.held();
+        let (enforced, problems) = Enforced::compile(&snapshot, &leases, &mut self.configs)?;
+        drop(leases);
+        self.certificates = certificates;
         for problem in problems {
             tell(&problem);
         }
@@ -305,6 +297,7 @@ impl Feed {
         self.live.push(Arc::clone(&enforced));
         self.node.published.store(Some(enforced));
         self.progress.position = snapshot.position;
+        self.leasing.settle(&snapshot);
         self.snapshot = Some(snapshot);
         for core in &self.cores {
             // A full mailbox holds the same message already.
@@ -332,41 +325,18 @@ impl Feed {
         self.live.retain(|enforced| Arc::strong_count(enforced) > 1);
     }
 
-    fn needs_credentials(&self) -> bool {
-        self.snapshot.as_ref().is_some_and(|snapshot| self.lacks_credentials(snapshot))
-    }
-
-    /// Whether a snapshot names credentials that this node does not have, or has an older value of.
-    /// Secrets without a value are not known here: they were asked for at this generation.
-    fn lacks_credentials(&self, snapshot: &Snapshot) -> bool {
-        let mut named = snapshot.connections.iter().flat_map(Connection::secrets);
-        match &self.asked {
-            Some((generation, names)) => named.any(|secret| {
-                *generation < snapshot.credentials_generation || !names.contains(secret)
-            }),
-            None => named.next().is_some(),
-        }
-    }
-
-    /// Asks for the credentials that a snapshot names.
-    async fn ask(&mut self, snapshot: &Snapshot) {
-        // Without them the policy is enforced all the same; what needs one is refused.
-        let call = tokio::time::timeout(STATUS_MAX, self.joined.control.credentials());
-        let Ok(Ok(credentials)) = call.await else { return };
-        let named = snapshot.connections.iter().flat_map(Connection::secrets);
-        self.asked = Some((credentials.generation, named.map(str::to_owned).collect()));
-        self.credentials = Some(credentials);
-    }
-
-    /// Tries again to get credentials that were not to be had with the snapshot.
-    async fn fetch_credentials(&mut self) {
-        let Some(snapshot) = self.snapshot.clone() else { return };
-        self.ask(&snapshot).await;
-        if !self.lacks_credentials(&snapshot)
-            && let Err(refused) = self.publish(snapshot).await
-        {
+    /// Compiles the snapshot in force again, since certificates for model servers came or went.
+    async fn publish_again(&mut self) {
+        let Some(snapshot) = self.snapshot.clone() else {
+            self.certificates = self.leasing.held().1;
+            return;
+        };
+        if let Err(refused) = self.publish(snapshot).await {
+            self.certificates = self.leasing.held().1;
             self.refuse(&refused);
         }
+        // A certificate that went is not to be kept for a policy that might ask for it again.
+        self.configs.forget_before();
     }
 
     fn confirm(&mut self) {
@@ -425,6 +395,10 @@ impl Feed {
     fn reported(&mut self, report: Report, control: &Control) -> bool {
         match report {
             Report::Enforces => self.is_enforced(),
+            Report::LeaseWanted => {
+                self.leasing.refresh();
+                false
+            }
             Report::Endpoint { core, key, health } => {
                 self.health.insert((core, key), health);
                 true
@@ -486,7 +460,7 @@ impl Feed {
             upstreams: self.upstreams(),
             program: env!("CARGO_PKG_VERSION").to_owned(),
             listen: self.listen.clone(),
-            refused: self.refused.clone(),
+            refused: self.refused.clone().or_else(|| self.leasing.problem()),
         };
         // What could not be told goes with the next status.
         if tokio::time::timeout(STATUS_MAX, control.status(&status))
@@ -510,7 +484,7 @@ async fn report_key(control: Control, key: UnknownKey) {
 }
 
 /// 0.2 s, doubled up to 10 s, with jitter so that nodes do not come back all at once.
-fn later(back_off: Duration) -> Duration {
+pub(super) fn later(back_off: Duration) -> Duration {
     let next =
         back_off.saturating_mul(2).clamp(Duration::from_millis(200), Duration::from_secs(10));
     let mut random = [0];
@@ -518,7 +492,7 @@ fn later(back_off: Duration) -> Duration {
     next.mul_f64(0.75 + f64::from(random[0]) / 512.0)
 }
 
-fn now_ms() -> u64 {
+pub(super) fn now_ms() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))

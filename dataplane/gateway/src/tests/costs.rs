@@ -113,6 +113,10 @@ impl Network for Watched {
         self.inner.wall()
     }
 
+    fn boot(&self) -> Duration {
+        self.inner.boot()
+    }
+
     async fn yield_now(&self) {
         self.inner.yield_now().await;
     }
@@ -219,8 +223,9 @@ fn watched(documents: &str) -> (Stage, Peer, Rc<Tally>) {
     let network = Watched { inner: stage.network.clone(), tally: Rc::clone(&tally) };
     let (log, lines) = crossbeam_channel::bounded(16_384);
     let (reports, _) = tokio::sync::mpsc::channel(16);
+    let (desk, _) = tokio::sync::mpsc::channel(16);
     let node = Arc::clone(&stage.core.node);
-    let core = Core::new(network.clone(), node, 0, Arc::<Counters>::default(), log, reports);
+    let core = Core::new(network.clone(), node, 0, Arc::<Counters>::default(), log, reports, desk);
     let core = Rc::new(core);
     let refreshed = Rc::clone(&core);
     stage.simulation.run_until(async move { refreshed.refresh().await }).unwrap();

@@ -150,6 +150,19 @@ fn a_credential_that_was_replaced_meanwhile_is_not_sent() {
 }
 
 #[test]
+fn a_credential_whose_lease_ended_meanwhile_is_not_sent() {
+    let mut stage = limited("{upstream_requests_per_endpoint_max: 1}");
+    let (_first, server) = occupy(&mut stage);
+    let mut second = ask(&mut stage, "/llama/v1/models?n=2");
+    stage.core.node.leases.store(std::sync::Arc::default());
+    drop(server);
+    let answer = stage.simulation.run_until(second.read_until(b"}}")).unwrap().unwrap();
+    let answer = Answer::parse(&answer);
+    assert_eq!((answer.status, &answer.error()["code"]), (503, &"credential_unavailable".into()));
+    assert!(!stage.reached_upstream());
+}
+
+#[test]
 fn a_connection_that_changed_while_it_was_opened_gets_no_byte_of_a_request() {
     let slow = Link { connect_delay: Duration::from_secs(1), ..Link::default() };
     let took = slow.connect_delay;

@@ -12,7 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use crossbeam_channel::Receiver;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use penstock_config::documents::{Document, Source, parse};
-use penstock_config::node::{Credentials, LeasedCredential, Position};
+use penstock_config::node::Position;
 use penstock_config::settings::DataplaneSettings;
 use penstock_config::snapshot::{Snapshot, TrustedIssuer};
 use penstock_reactor::buffer::Pool;
@@ -25,10 +25,15 @@ use crate::client;
 use crate::core::{Core, Node};
 use crate::counters::Counters;
 use crate::enforced::Enforced;
+use crate::leases::tests::leases;
+use crate::letters::DeskMail;
 use crate::upstream_tls::UpstreamTlsConfigs;
 
 /// Wall clock of every test at its start.
 const NOW_SECONDS: u64 = 1_800_000_000;
+
+/// Mail to the sync thread that waits at most.
+const DESK: usize = 64;
 
 /// The model's own credential.
 pub(crate) const MODEL_KEY: &str = "the-models-own-key";
@@ -73,6 +78,8 @@ pub(crate) struct Stage {
     pub(crate) upstream: Listener,
     pub(crate) network: MemoryNetwork,
     log: Receiver<Entry>,
+    /// What the core writes to the sync thread.
+    pub(crate) desk: tokio::sync::mpsc::Receiver<DeskMail>,
     key: Ed25519KeyPair,
     pkcs8: Vec<u8>,
     version: u64,
@@ -102,10 +109,11 @@ impl Stage {
         let upstream = simulation.listen(address, upstream_link);
         let (log_to, log) = crossbeam_channel::bounded(1_024);
         let (reports, _) = tokio::sync::mpsc::channel(16);
+        let (to_desk, desk) = tokio::sync::mpsc::channel(DESK);
         let node = Arc::new(Node::new(settings));
         node.confirmed_ms.store(NOW_SECONDS * 1_000, std::sync::atomic::Ordering::Release);
         let counters = Arc::new(Counters::default());
-        let core = Rc::new(Core::new(network.clone(), node, 0, counters, log_to, reports));
+        let core = Rc::new(Core::new(network.clone(), node, 0, counters, log_to, reports, to_desk));
         let pkcs8 = Ed25519KeyPair::generate_pkcs8v1(&aws_lc_rs::rand::SystemRandom::new())
             .unwrap()
             .as_ref()
@@ -119,6 +127,7 @@ impl Stage {
             upstream,
             network,
             log,
+            desk,
             key,
             pkcs8,
             version,
@@ -133,15 +142,19 @@ impl Stage {
     pub(crate) fn enforce(&mut self, documents: &str) {
         self.version += 1;
         let snapshot = self.snapshot(documents);
-        let leased =
-            LeasedCredential { name: "llama-key".to_owned(), value: self.model_key.clone() };
-        let credentials = Credentials { generation: 1, credentials: vec![leased] };
+        let leases = leases("llama-key", self.model_key_generation(), &self.model_key);
         let (enforced, problems) =
-            Enforced::compile(&snapshot, Some(&credentials), &mut self.configs).unwrap();
+            Enforced::compile(&snapshot, &leases, &mut self.configs).unwrap();
         assert_eq!(problems, Vec::<String>::new());
+        self.core.node.leases.store(Arc::new(leases));
         self.core.node.published.store(Some(Arc::new(enforced)));
         let core = Rc::clone(&self.core);
         self.simulation.run_until(async move { core.refresh().await }).unwrap();
+    }
+
+    /// Which value of the model's own credential this is: another one has another number.
+    fn model_key_generation(&self) -> u64 {
+        u64::from(self.model_key != MODEL_KEY).saturating_add(1)
     }
 
     fn snapshot(&self, documents: &str) -> Snapshot {
@@ -155,7 +168,7 @@ impl Stage {
             snapshot_keys: Vec::new(),
             issued_ms: NOW_SECONDS * 1_000,
             expires_ms: (NOW_SECONDS + 86_400) * 1_000,
-            credentials_generation: 1,
+            credentials_generation: self.model_key_generation(),
             issuers: Vec::new(),
             connections: Vec::new(),
             rules: Vec::new(),
@@ -167,7 +180,11 @@ impl Stage {
                 }
                 Document::Connection(document) => snapshot.connections.push(document),
                 Document::Rule(document) => snapshot.rules.push(document),
-                Document::Role(_) => {}
+                Document::Role(_)
+                | Document::Person(_)
+                | Document::Webhook(_)
+                | Document::Mail(_)
+                | Document::Workload(_) => {}
             }
         }
         snapshot
@@ -191,7 +208,8 @@ impl Stage {
     pub(crate) fn token(&self, user: &str, groups: &[&str]) -> String {
         let now = self.core.wall_ms() / 1_000;
         let claims = json!({"iss": "https://id.example.com", "sub": user, "aud": "penstock",
-                            "groups": groups, "iat": now, "exp": now + 600});
+                            "groups": groups, "jti": format!("jti-{user}"), "iat": now,
+                            "exp": now + 600});
         let mut header = Header::new(Algorithm::EdDSA);
         header.kid = Some("one".to_owned());
         encode(&header, &claims, &EncodingKey::from_ed_der(&self.pkcs8)).unwrap()

@@ -86,7 +86,7 @@ fn intent(details: Value) -> Result<Option<Intent>, TokenError> {
 fn an_intent_is_read_from_the_authorization_details() {
     let details = json!([
         {"type": "penstock_access", "connections": ["llama"], "operations": ["infer.*", "list"],
-         "models": ["*"], "reason": "nightly evaluation"},
+         "models": ["*"], "reason": "nightly evaluation", "ticket": "ML-7"},
         {"type": "penstock_access"},
         {"type": "penstock_access", "models": []},
     ]);
@@ -98,6 +98,7 @@ fn an_intent_is_read_from_the_authorization_details() {
                 operations: Some(vec!["infer.*".to_owned(), "list".to_owned()]),
                 models: text("*"),
                 reason: Some("nightly evaluation".to_owned()),
+                ticket: Some("ML-7".to_owned()),
             },
             Access::default(),
             Access { models: Some(Vec::new()), ..Access::default() },

@@ -143,6 +143,7 @@ pub(crate) fn document(name: &str, url: &str) -> Issuer {
         leeway_ms: 30_000,
         lifetime_ms_max: 86_400_000,
         token_types: vec!["JWT".to_owned(), "at+jwt".to_owned(), String::new()],
+        client_id: None,
     }
 }
 

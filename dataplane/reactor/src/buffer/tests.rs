@@ -23,6 +23,20 @@ fn a_block_returns_to_the_pool_once_when_its_last_slice_is_dropped() {
 }
 
 #[test]
+fn kept_bytes_count_with_their_own_size_and_hold_no_block() {
+    let pool = Pool::new(100);
+    let mut kept = pool.keep(&[7; 60]).unwrap();
+    assert_eq!(pool.bytes_in_use(), 60);
+    assert!(pool.keep(&[7; 41]).is_err(), "the budget holds");
+    let first = kept.split_to(20);
+    assert_eq!((first.len(), kept.len()), (20, 40));
+    drop(kept);
+    assert_eq!(pool.bytes_in_use(), 60, "one slice of it lives");
+    drop(first);
+    assert_eq!(pool.bytes_in_use(), 0);
+}
+
+#[test]
 fn a_block_that_was_never_frozen_returns_too() {
     let pool = pool_of_blocks(1);
     drop(pool.take().unwrap());

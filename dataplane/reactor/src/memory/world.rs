@@ -21,6 +21,7 @@ type Moment = (Duration, u64, u64);
 pub(super) struct World {
     now: Cell<Duration>,
     wall_at_start: Cell<Duration>,
+    asleep: Cell<Duration>,
     random: Cell<u64>,
     sequence: Cell<u64>,
     events: RefCell<BTreeMap<Moment, Event>>,
@@ -40,6 +41,7 @@ impl World {
             now: Cell::new(Duration::ZERO),
             // 1 January 2026.
             wall_at_start: Cell::new(Duration::from_secs(1_767_225_600)),
+            asleep: Cell::new(Duration::ZERO),
             random: Cell::new(seed),
             sequence: Cell::new(0),
             events: RefCell::default(),
@@ -59,6 +61,16 @@ impl World {
 
     pub(super) fn wall(&self) -> Duration {
         self.wall_at_start.get().saturating_add(self.now())
+    }
+
+    pub(super) fn boot(&self) -> Duration {
+        self.now().saturating_add(self.asleep.get())
+    }
+
+    /// The machine sleeps: no timer goes on meanwhile.
+    pub(super) fn sleep_for(&self, time: Duration) {
+        self.asleep.set(self.asleep.get().saturating_add(time));
+        self.wall_at_start.set(self.wall_at_start.get().saturating_add(time));
     }
 
     pub(super) fn set_wall(&self, since_epoch: Duration) {

@@ -8,6 +8,7 @@ mod certificates;
 mod control_plane;
 mod ending;
 mod identity_provider;
+mod leases;
 mod load;
 mod machine;
 mod node;

@@ -29,6 +29,10 @@ const ROWS: &[(&str, Held)] = &[
         "secrets not available",
         By(&[
             "secrets_not_available_is_503_where_one_is_injected",
+            "secrets_not_available_any_more_once_their_lease_ended_by_itself",
+            "secrets_not_available_once_the_control_plane_was_silent_for_too_long",
+            "secrets_not_available_as_soon_as_the_control_plane_lists_them_no_more",
+            "secrets_not_available_where_they_are_sealed_for_another_node",
             "node_started_without_its_control_plane_serves_its_last_good_snapshot",
         ]),
     ),
