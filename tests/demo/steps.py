@@ -10,6 +10,7 @@ import urllib.request
 import openai
 
 import processes
+import stories
 from narration import Narrator, StepFailed, expect, table
 from search import search
 from streams import BackgroundStream
@@ -52,6 +53,9 @@ class Scene:
         url = f"{base or self.gateway + '/llama'}/v1"
         return openai.OpenAI(base_url=url, api_key=token, max_retries=0, timeout=60)
 
+    def plain(self, method, path, **more):
+        return plain(self, method, path, **more)
+
     def engineer(self):
         return self.client(self.token("ada@example.com", "engineers"))
 
@@ -77,6 +81,7 @@ def take(scene):
     step("slots", "What nobody may do: read other people's prompts", lambda: slots(scene))
     step("change", "A policy change, while a stream runs", lambda: change(scene))
     step("cut", "The rule under a running stream goes away", lambda: cut(scene))
+    stories.tell(scene)
     step("access_log", "The access log of all that", lambda: access_log(scene))
     step("search", "No secret in any file", lambda: search_files(scene))
 
@@ -290,12 +295,12 @@ def refused(call):
     raise StepFailed(f"expected a refusal, but saw: {answer}")
 
 
-def plain(scene, method, path, body=None, token=None):
+def plain(scene, method, path, body=None, token=None, headers=()):
     """A request without the OpenAI client: status, headers, text."""
-    headers = {"content-type": "application/json"}
+    headers = {"content-type": "application/json", **dict(headers)}
     if token:
         headers["authorization"] = f"Bearer {token}"
-    data = json.dumps(body).encode() if body else None
+    data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(scene.gateway + path, data, headers, method=method)
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:

@@ -3,6 +3,7 @@
 
 pub mod catalogue;
 pub mod clients;
+pub mod people;
 pub mod provider;
 pub mod proxies;
 pub mod search;

@@ -1,13 +1,15 @@
 //! What root finds in the memory of a data plane once its callers are gone: everything that is
-//! written to, of which a core dump is a part. Nothing of a caller's token may be left there.
+//! written to, of which a core dump is a part. Nothing of a caller's token may be left there, and
+//! of a model server's credential nothing but what stands in locked memory while it is leased.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
-use penstock_harness::{AutonomousUpstream, Dev, RawClient, wait_until};
+use penstock_harness::{AutonomousUpstream, Dev, RawClient, eventually, wait_until};
 use penstock_journeys::search::Needle;
 use penstock_journeys::secured::{Certificate, SecuredNode};
 use penstock_journeys::tls::{OpenSsl, TlsServer};
@@ -19,6 +21,9 @@ const PAGE_BYTES: usize = 4 << 10;
 
 /// The end of a caller's connection reaches the data plane a little after the caller is gone.
 const CLEAN_PATIENCE: Duration = Duration::from_secs(5);
+
+/// What ends a lease is told to the data plane by its control plane, a moment later.
+const CREDENTIAL_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Names that stand in documents in force: what the search must find.
 const CONNECTION: &str = "connection-that-is-in-force";
@@ -177,6 +182,35 @@ fn written_parts(memory: &File, begin: u64, end: u64, mut part: impl FnMut(&[u8]
     part(&run);
 }
 
+/// Maps that are locked, as their ranges: what stands there is in no core dump.
+fn locked_maps(id: u32) -> HashSet<String> {
+    let mut locked = HashSet::new();
+    let mut range = String::new();
+    for line in fs::read_to_string(format!("/proc/{id}/smaps")).unwrap().lines() {
+        let mut words = line.split_whitespace();
+        let first = words.next().unwrap_or_default();
+        if first.contains('-') {
+            first.clone_into(&mut range);
+        }
+        if first == "VmFlags:" {
+            let flags: Vec<&str> = words.collect();
+            if flags.contains(&"lo") && flags.contains(&"dd") {
+                locked.insert(range.clone());
+            }
+        }
+    }
+    locked
+}
+
+/// The same as [`found`], but for what stands in locked memory.
+fn found_in_the_open(id: u32, needles: &[Needle]) -> Vec<String> {
+    let locked = locked_maps(id);
+    assert!(!locked.is_empty(), "no memory is locked");
+    let mut found = found(id, needles);
+    found.retain(|hit| !locked.iter().any(|range| hit.contains(&format!(" in {range} "))));
+    found
+}
+
 fn plain(stage: &Stage, token: &str) {
     stage.expect(200, &stage.chat(token));
 }
@@ -321,4 +355,154 @@ fn a_token_is_gone_from_memory_also_where_both_sides_speak_tls() {
         });
         assert!(clean, "over TLS {version}: {}", left.join(", "));
     }
+}
+
+/// The value of the model server's own credential.
+const CREDENTIAL: &str = "sk-of-the-model-server-4711-0815-1234567890";
+
+/// Shapes in which it could stand.
+fn credential() -> [Needle; 1] {
+    [Needle::secret("the credential", CREDENTIAL)]
+}
+
+/// What root finds of the credential in the end, which is nothing if it goes in time.
+fn left_of_the_credential(id: u32, look: impl Fn(u32, &[Needle]) -> Vec<String>) -> String {
+    let mut left = Vec::new();
+    let _ = wait_until(Instant::now() + CREDENTIAL_PATIENCE, || {
+        left = look(id, &credential());
+        left.is_empty()
+    });
+    left.join(", ")
+}
+
+/// A connection whose model server takes a credential in this scheme, with a rule for it.
+fn keyed(upstream: &AutonomousUpstream, scheme: &str, rule: &str) -> Dev {
+    let connection = documents::connection_with_secret(CONNECTION, &upstream.url(), "model-key");
+    let dev = Dev::start(&(connection.replace("scheme: bearer", scheme) + rule));
+    let output = dev.penstock_with_input(&["secret", "set", "model-key"], CREDENTIAL);
+    assert_eq!(output.code, 0, "{}", output.stderr);
+    dev
+}
+
+fn chat(token: &str, body: &str) -> String {
+    requests::post(&format!("/{CONNECTION}/v1/chat/completions"), token, body)
+}
+
+/// Sends requests, plain and streamed, until the model server saw the credential.
+fn use_credential(dev: &Dev, upstream: &AutonomousUpstream) {
+    let token = dev.token("ada@example.com", &["engineers"], &[]);
+    eventually("a request with the credential", || {
+        let mut client = RawClient::connect(&dev.ready().gateway);
+        let plain = client.exchange(chat(&token, requests::CHAT)).status;
+        let streamed = client.exchange(chat(&token, requests::CHAT_STREAMED)).status;
+        ((plain, streamed) == (200, 200)).then_some(())
+    });
+    let seen = upstream.take_seen();
+    let came = seen.last().and_then(|one| one.authorization()).unwrap_or_default();
+    assert!(credential()[0].is_in(came.as_bytes()), "the model server saw {came}");
+}
+
+#[test]
+fn a_credential_stands_in_locked_memory_alone_and_nowhere_once_its_rule_is_gone() {
+    if !may_read() {
+        return;
+    }
+    for scheme in ["scheme: bearer", "scheme: basic"] {
+        let upstream = AutonomousUpstream::start();
+        let rule = documents::allow(RULE, "engineers", "infer.*, list");
+        let dev = keyed(&upstream, scheme, &rule);
+        use_credential(&dev, &upstream);
+        let left = left_of_the_credential(dev.pids().dataplane, found_in_the_open);
+        assert_eq!(left, "", "while it is leased, {scheme}");
+        assert_eq!(dev.penstock(&["delete", "rule", RULE]).code, 0);
+        let left = left_of_the_credential(dev.pids().dataplane, found);
+        assert_eq!(left, "", "once its rule is gone, {scheme}");
+    }
+}
+
+#[test]
+fn a_replaced_credential_is_gone_from_memory() {
+    if !may_read() {
+        return;
+    }
+    let upstream = AutonomousUpstream::start();
+    let dev = keyed(&upstream, "scheme: bearer", &documents::allow(RULE, "engineers", "infer.*"));
+    use_credential(&dev, &upstream);
+    let output = dev.penstock_with_input(&["secret", "set", "model-key"], "another-one");
+    assert_eq!(output.code, 0, "{}", output.stderr);
+    assert_eq!(left_of_the_credential(dev.pids().dataplane, found), "");
+}
+
+#[test]
+fn a_credential_that_needs_approval_is_in_memory_only_while_a_grant_lives() {
+    if !may_read() {
+        return;
+    }
+    let upstream = AutonomousUpstream::start();
+    let rule = format!(
+        "kind: rule\nname: {RULE}\neffect: approve\nsubjects: [{{groups: [engineers]}}]\n\
+         operations: [infer.*]\napproval: {{reviewers: [{{groups: [leads]}}], \
+         grant: {{minutes_max: 30, uses_max: 5}}}}\n---\n"
+    );
+    let dev = keyed(&upstream, "scheme: bearer", &rule);
+    let token = dev.token("ada@example.com", &["engineers"], &[]);
+    let mut held = RawClient::connect(&dev.ready().gateway);
+    held.send(chat(&token, requests::CHAT));
+    let as_lead = ["--as-user", "lea", "--as-groups", "leads"];
+    let first = |kind: &str, state: &str| {
+        eventually(&format!("{kind} that are {state}"), || {
+            let output =
+                dev.penstock(&[&[kind, "list", "--output", "json"], &as_lead[..]].concat());
+            let rows: Vec<serde_json::Value> = serde_json::from_str(&output.stdout).ok()?;
+            let row = rows.iter().find(|row| row["state"] == state)?;
+            row["id"].as_str().map(str::to_owned)
+        })
+    };
+    let approval = first("approvals", "pending");
+    assert_eq!(found(dev.pids().dataplane, &credential()), Vec::<String>::new(), "not approved");
+
+    let yes = ["approve", &approval, "--uses", "5", "--minutes", "30"];
+    assert_eq!(dev.penstock(&[&yes[..], &as_lead[..]].concat()).code, 0);
+    assert_eq!(held.read_response().unwrap().status, 200);
+    let expected = format!("Bearer {CREDENTIAL}");
+    assert_eq!(upstream.seen().last().unwrap().authorization(), Some(expected.as_str()));
+    assert_eq!(
+        left_of_the_credential(dev.pids().dataplane, found_in_the_open),
+        "",
+        "while the grant lives"
+    );
+
+    let grant = first("grants", "active");
+    let revoke = ["grants", "revoke", &grant];
+    let output = dev.penstock(&[&revoke[..], &as_lead[..]].concat());
+    assert_eq!(output.code, 0, "{}", output.stderr);
+    assert_eq!(left_of_the_credential(dev.pids().dataplane, found), "", "once it is revoked");
+}
+
+#[test]
+fn a_credential_is_gone_from_memory_also_where_the_model_server_speaks_tls() {
+    if !may_read() {
+        return;
+    }
+    let mut tls = OpenSsl::start();
+    let certificate = Certificate::make();
+    let server = tls.serve(&TlsServer::showing(&certificate));
+    let documents = documents::connection_with_secret(CONNECTION, &server, "model-key")
+        + &documents::allow(RULE, "engineers", "infer.*, list");
+    let dev = Dev::start(&documents);
+    let output = dev.penstock_with_input(&["secret", "set", "model-key"], CREDENTIAL);
+    assert_eq!(output.code, 0, "{}", output.stderr);
+    let node = SecuredNode::join(&dev, &certificate.authority());
+    let token = dev.token("ada@example.com", &["engineers"], &[]);
+    let authority = node.certificate().authority();
+    assert!(tls.connect("caller", node.address(), &authority, "1.3", None).is_ok());
+    let path = format!("/{CONNECTION}/v1/models");
+    eventually("a request with the credential", || {
+        (tls.get("caller", &path, &token).0 == 200).then_some(())
+    });
+    tls.close("caller");
+    let left = left_of_the_credential(node.process_id(), found_in_the_open);
+    assert_eq!(left, "", "while it is leased");
+    assert_eq!(dev.penstock(&["delete", "rule", RULE]).code, 0);
+    assert_eq!(left_of_the_credential(node.process_id(), found), "", "once its rule is gone");
 }

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 /// The tour ends itself after 300 s; the rest is for its last words.
 const TOUR_PATIENCE: Duration = Duration::from_secs(330);
 
-const STEPS: [&str; 10] = [
+const STEPS: [&str; 13] = [
     "stream",
     "direct",
     "no_token",
@@ -26,6 +26,9 @@ const STEPS: [&str; 10] = [
     "slots",
     "change",
     "cut",
+    "contractor",
+    "nightly",
+    "config_file",
     "access_log",
     "search",
 ];
@@ -87,11 +90,11 @@ fn the_tour_goes_as_told_and_leaves_no_secret_in_a_file() {
     assert!(figures("cut")["message"].as_str().unwrap().contains("infer.chat"));
 
     let [keys, tokens] = ["keys", "tokens"].map(|name| lines(&seen.join(name)));
-    assert_eq!((keys.len(), tokens.len()), (1, 2), "one start, two callers");
+    assert_eq!((keys.len(), tokens.len()), (1, 4), "one start, four callers");
     let mut needles = vec![Needle::secret("the model's key", &keys[0])];
     needles.extend(tokens.iter().flat_map(|token| Needle::token("a caller", token)));
     let found = search(&written, &needles);
     assert!(found.files > 10, "only {} files", found.files);
     assert_eq!(found.hits, [] as [String; 0]);
-    assert_eq!(search(&seen, &needles).hits.len(), 5, "the search finds what is there");
+    assert_eq!(search(&seen, &needles).hits.len(), 9, "the search finds what is there");
 }
