@@ -2,6 +2,7 @@
 
 import sys
 
+from access import hold, revoke
 from failures import Invalid
 from idle import idle
 from proxies import Stage
@@ -175,4 +176,6 @@ ROWS = {
     "tls-unary": tls_unary,
     "idle": idle,
     "swap": swap,
+    "hold": hold,
+    "revoke": revoke,
 }
