@@ -159,7 +159,10 @@ def answered_ms():
         api, opened = Api(stage), []
         try:
             hold_until(stage, api, opened, DECIDED)
-            rows = api.as_lead(f"/api/v1/approvals?state=pending&limit={DECIDED}")
+            pending = f"/api/v1/approvals?state=pending&limit={DECIDED}"
+            # A request is held before the control plane has heard of it.
+            wait_for(lambda: len(api.as_lead(pending)) == DECIDED, "not all are asked about")
+            rows = api.as_lead(pending)
             with concurrent.futures.ThreadPoolExecutor() as pool:
                 arrivals = pool.submit(first_bytes, opened)
                 answered = answer_all(api, [row["id"] for row in rows])
