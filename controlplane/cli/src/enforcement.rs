@@ -1,4 +1,4 @@
-//! Waits until the data planes enforce a version.
+//! Waits until the data planes enforce a version, or what was revoked.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use serde::Deserialize;
 use tokio::time::{Instant, sleep};
 
 use crate::client::Client;
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 
 /// Between two looks at the nodes.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -24,6 +24,30 @@ struct Node {
     refused: Option<String>,
     #[serde(default)]
     live_sequence: Option<u64>,
+    #[serde(default)]
+    live_run: Option<String>,
+}
+
+/// What nodes must have acted on, as the answer to a revocation says it.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Revoked {
+    live_sequence: u64,
+    /// The life of the control plane's process that counts the sequence.
+    #[serde(default)]
+    live_run: Option<String>,
+}
+
+impl Revoked {
+    /// Whether a node has acted on it. One that has a sequence of another run has all that was in
+    /// force when that run began, and what was answered in an earlier one was on disk by then.
+    fn is_acted_on(&self, node: &Node) -> bool {
+        let Some(sequence) = node.live_sequence else { return false };
+        let another_run = match (&self.live_run, &node.live_run) {
+            (Some(answered), Some(counted)) => answered != counted,
+            (None, _) | (_, None) => false,
+        };
+        another_run || sequence >= self.live_sequence
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -41,60 +65,72 @@ pub(crate) async fn wait(
     timeout: Duration,
     only: Option<&str>,
 ) -> Result<(), Failure> {
-    let began = Instant::now();
-    loop {
-        let rows = client.get("/api/v1/nodes").await?;
-        let nodes: Vec<Node> = serde_json::from_value(rows)
-            .map_err(|error| Failure::failed(format!("the nodes can't be understood: {error}")))?;
-        let lines = missing(&nodes, version, only);
-        if lines.is_empty() {
-            return Ok(());
-        }
-        if began.elapsed() >= timeout {
-            return Err(Failure::failed(format!("version {version} is not enforced everywhere"))
-                .hint(
-                    "it is published: nodes take it as soon as they can; one that is gone for good \
-                     is removed by `penstock nodes delete ID`",
-                )
-                .details(lines));
-        }
-        sleep(LOOK_EVERY).await;
+    let lines = left_after(client, timeout, |nodes| missing(nodes, version, only)).await?;
+    if lines.is_empty() {
+        return Ok(());
     }
+    Err(Failure::failed(format!("version {version} is not enforced everywhere"))
+        .hint(
+            "it is published: nodes take it as soon as they can; one that is gone for good is \
+             removed by `penstock nodes delete ID`",
+        )
+        .details(lines))
 }
 
-/// Waits until every core of every node has acted on what ended at once, up to a sequence.
+/// Waits until every core of every node has acted on what ended at once.
 ///
 /// # Errors
 /// The time is over: the nodes that have not are named. Such a node ends what was granted by
 /// itself once it has heard nothing for ten seconds.
 pub(crate) async fn acted_on(
     client: &Client,
-    sequence: u64,
+    revoked: &Revoked,
     timeout: Duration,
 ) -> Result<(), Failure> {
+    let lines = left_after(client, timeout, |nodes| not_acted_on(nodes, revoked)).await?;
+    if lines.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::failed("it is revoked, and not every node has acted on it")
+        .hint(
+            "a node that hears nothing ends what was granted by itself, ten seconds later unless \
+             its settings say otherwise",
+        )
+        .details(lines))
+}
+
+/// Looks at the nodes until nothing is missing, or the time is over: then what still is. A control
+/// plane that is away may be starting anew, and is asked again.
+async fn left_after(
+    client: &Client,
+    timeout: Duration,
+    missing: impl Fn(&[Node]) -> Vec<String>,
+) -> Result<Vec<String>, Failure> {
     let began = Instant::now();
     loop {
-        let rows = client.get("/api/v1/nodes").await?;
-        let nodes: Vec<Node> = serde_json::from_value(rows)
-            .map_err(|error| Failure::failed(format!("the nodes can't be understood: {error}")))?;
-        let lines: Vec<String> = nodes
-            .iter()
-            .filter(|node| node.live_sequence.is_none_or(|acted_on| acted_on < sequence))
-            .map(|node| format!("node {} has not acted on it", title(node)))
-            .collect();
-        if lines.is_empty() {
-            return Ok(());
-        }
-        if began.elapsed() >= timeout {
-            return Err(Failure::failed("it is revoked, and not every node has acted on it")
-                .hint(
-                    "a node that hears nothing ends what was granted by itself, ten seconds later \
-                     unless its settings say otherwise",
-                )
-                .details(lines));
+        let looked = client.get("/api/v1/nodes").await;
+        let is_over = began.elapsed() >= timeout;
+        match looked {
+            Ok(rows) => {
+                let nodes: Vec<Node> = serde_json::from_value(rows).map_err(|error| {
+                    Failure::failed(format!("the nodes can't be understood: {error}"))
+                })?;
+                let lines = missing(&nodes);
+                if lines.is_empty() || is_over {
+                    return Ok(lines);
+                }
+            }
+            Err(failure) if is_over || failure.exit != Exit::Failed => return Err(failure),
+            Err(_) => {}
         }
         sleep(LOOK_EVERY).await;
     }
+}
+
+/// The nodes that have not acted on what was revoked, a line each.
+fn not_acted_on(nodes: &[Node], revoked: &Revoked) -> Vec<String> {
+    let behind = nodes.iter().filter(|node| !revoked.is_acted_on(node));
+    behind.map(|node| format!("node {} has not acted on it", title(node))).collect()
 }
 
 /// What is still missing, a line a node.
@@ -154,6 +190,28 @@ mod tests {
         let nodes: Vec<Node> = serde_json::from_value(rows).unwrap();
         assert_eq!(super::missing(&nodes, 7, Some("a")), [""; 0]);
         assert_eq!(super::missing(&nodes, 7, Some("c")), ["no node has joined"]);
+    }
+
+    #[test]
+    fn another_run_of_the_control_plane_knows_of_the_revocation_once_a_node_has_a_sequence_of_it() {
+        let left = |revoked: serde_json::Value, node: serde_json::Value| {
+            let nodes: Vec<Node> = serde_json::from_value(json!([node])).unwrap();
+            not_acted_on(&nodes, &serde_json::from_value(revoked).unwrap()).len()
+        };
+        let node = |sequence: Option<u64>, run: Option<&str>| {
+            json!({"id": "a", "connected": true,
+            "live_sequence": sequence, "live_run": run})
+        };
+        let revoked = json!({"live_sequence": 7, "live_run": "first"});
+        assert_eq!(left(revoked.clone(), node(Some(6), Some("first"))), 1);
+        assert_eq!(left(revoked.clone(), node(Some(7), Some("first"))), 0);
+        assert_eq!(left(revoked.clone(), node(Some(0), Some("second"))), 0);
+        // What a node heard last from the first run says nothing about the second.
+        assert_eq!(left(revoked.clone(), node(None, None)), 1);
+        assert_eq!(left(revoked.clone(), node(None, Some("second"))), 1);
+        // Without the name of a run the sequence alone counts.
+        assert_eq!(left(revoked, node(Some(6), None)), 1);
+        assert_eq!(left(json!({"live_sequence": 7}), node(Some(6), Some("second"))), 1);
     }
 
     #[test]

@@ -201,7 +201,10 @@ async fn grants_are_listed_shown_given_back_and_revoked_until_every_node_has_act
     let revoke = format!("POST /api/v1/grants/{GRANT}/revoke");
     api.on(&revoke, 200, &grant("revoked"));
     api.on(&format!("POST /api/v1/grants/{GRANT}/return"), 200, &grant("revoked"));
-    let node = |sequence: u64| json!([{"id": "n1", "connected": true, "live_sequence": sequence}]);
+    let node = |sequence: u64| {
+        json!([{"id": "n1", "connected": true,
+        "live_sequence": sequence, "live_run": "r"}])
+    };
     api.on("GET /api/v1/nodes", 200, &node(6));
     api.on("GET /api/v1/nodes", 200, &node(7));
     let table = stdout(&run(&api, &["grants", "list", "--only", "active"]).await);
@@ -269,6 +272,28 @@ async fn an_identity_and_a_token_by_its_id_are_revoked() {
         assert_eq!(code(&output), 0, "{}", stderr(&output));
         assert_eq!(body(&api, "POST /api/v1/revocations"), expected);
     }
+}
+
+#[tokio::test]
+async fn a_wait_for_a_revocation_outlives_a_restart_of_the_control_plane() {
+    let api = ScriptedApi::start().await;
+    api.on("POST /api/v1/revocations", 200, &json!({"live_sequence": 9, "live_run": "first"}));
+    let node = |sequence: Option<u64>, run: Option<&str>| {
+        json!([{"id": "n", "connected": true,
+        "live_sequence": sequence, "live_run": run}])
+    };
+    let looks = [
+        (200, node(Some(8), Some("first"))),
+        (503, json!({"title": "unavailable"})),
+        (200, node(None, None)),
+        (200, node(Some(0), Some("second"))),
+    ];
+    for (status, rows) in &looks {
+        api.on("GET /api/v1/nodes", *status, rows);
+    }
+    let output = run(&api, &["revoke", "identity", "company", "4711", "--wait"]).await;
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    assert_eq!(api.calls().len(), 1 + looks.len());
 }
 
 #[tokio::test]

@@ -101,8 +101,7 @@ pub(crate) async fn run(client: &Client, action: &Action) -> Result<(), Failure>
     match action {
         Action::List(arguments) => list(client, arguments).await,
         Action::Show(ShowArguments { id, format }) => {
-            let approval = client.get(&ids::path(client, Kind::Approval, &id.id).await?).await?;
-            output::one(&approval, format.output, story::story)
+            print(&fetch(client, &id.id).await?, format.output)
         }
         Action::Withdraw(IdArguments { id }) => {
             post(client, id, "withdraw", None).await?;

@@ -1,7 +1,5 @@
 //! `penstock grants`: permissions that were approved.
 
-use std::time::Duration;
-
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value};
@@ -10,9 +8,8 @@ use crate::access::ActAs;
 use crate::client::Client;
 use crate::commands::GRANT_STATES;
 use crate::commands::approvals::story::{self, person, words};
-use crate::commands::token::not_empty;
+use crate::commands::revoke::HowArguments;
 use crate::commands::versions::at;
-use crate::enforcement;
 use crate::failure::Failure;
 use crate::ids::{self, Kind};
 use crate::listing;
@@ -21,9 +18,6 @@ use crate::terminal::{Page, word};
 
 /// Newest grants that are listed without `--all`.
 const ROWS: usize = 200;
-/// How long `--wait` waits for the nodes: one that says nothing for ten seconds has ended its
-/// grants by itself.
-const WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// Arguments of `penstock grants`.
 #[derive(Args, Debug)]
@@ -82,12 +76,8 @@ pub(crate) struct ShowArguments {
 pub(crate) struct RevokeArguments {
     #[command(flatten)]
     id: IdArguments,
-    /// Why
-    #[arg(long, value_name = "TEXT", value_parser = not_empty)]
-    reason: Option<String>,
-    /// Wait until every core of every node has acted on it, or name the nodes that have not
-    #[arg(long)]
-    wait: bool,
+    #[command(flatten)]
+    how: HowArguments,
 }
 
 /// Which grant.
@@ -106,15 +96,9 @@ pub(crate) async fn run(client: &Client, action: &Action) -> Result<(), Failure>
             let grant = client.get(&ids::path(client, Kind::Grant, &id.id).await?).await?;
             output::one(&grant, format.output, page)
         }
-        Action::Revoke(RevokeArguments { id, reason, wait }) => {
+        Action::Revoke(RevokeArguments { id, how }) => {
             let path = ids::path(client, Kind::Grant, &id.id).await?;
-            let mut body = Map::new();
-            if let Some(reason) = reason {
-                body.insert("reason".to_owned(), reason.clone().into());
-            }
-            let answer = client.post(&format!("{path}/revoke"), Some(&Value::Object(body))).await?;
-            output::talk("revoked");
-            if *wait { acted_on(client, &answer).await } else { Ok(()) }
+            how.revoke(client, &format!("{path}/revoke"), Map::new()).await
         }
         Action::Return(IdArguments { id }) => {
             let path = ids::path(client, Kind::Grant, id).await?;
@@ -123,17 +107,6 @@ pub(crate) async fn run(client: &Client, action: &Action) -> Result<(), Failure>
             Ok(())
         }
     }
-}
-
-/// Waits until every node has acted on what an answer says.
-pub(crate) async fn acted_on(client: &Client, answer: &Value) -> Result<(), Failure> {
-    let sequence = answer.get("live_sequence").and_then(Value::as_u64);
-    let sequence = sequence.ok_or_else(|| {
-        Failure::failed("the control plane does not say when its nodes have acted on it")
-    })?;
-    enforcement::acted_on(client, sequence, WAIT_MAX).await?;
-    output::talk("every core of every node has acted on it");
-    Ok(())
 }
 
 async fn list(client: &Client, arguments: &ListArguments) -> Result<(), Failure> {

@@ -1,21 +1,26 @@
 //! `penstock revoke`: identities and tokens that shall not hold any more.
 
 use std::io::{IsTerminal, Read};
+use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use crate::access::ActAs;
 use crate::client::Client;
-use crate::commands::grants;
 use crate::commands::token::not_empty;
+use crate::enforcement::{self, Revoked};
 use crate::failure::Failure;
 use crate::{names, output};
 
 /// Largest token, in bytes; with room for the byte that shows that it is too large.
 const TOKEN_BYTES_MAX: usize = 64 << 10;
+
+/// How long `--wait` waits for the nodes: one that says nothing for ten seconds has ended its
+/// grants by itself.
+const WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// Arguments of `penstock revoke`.
 #[derive(Args, Debug)]
@@ -83,23 +88,46 @@ pub(crate) struct HowArguments {
     wait: bool,
 }
 
+impl HowArguments {
+    /// Sends a revocation with the reason, and waits where that is wanted.
+    pub(crate) async fn revoke(
+        &self,
+        client: &Client,
+        path: &str,
+        mut body: Map<String, Value>,
+    ) -> Result<(), Failure> {
+        if let Some(reason) = &self.reason {
+            body.insert("reason".to_owned(), reason.clone().into());
+        }
+        let answer = client.post(path, Some(&Value::Object(body))).await?;
+        output::talk("revoked");
+        if self.wait { acted_on(client, answer).await } else { Ok(()) }
+    }
+}
+
+/// Waits until every node has acted on what an answer says.
+async fn acted_on(client: &Client, answer: Value) -> Result<(), Failure> {
+    let revoked: Revoked = serde_json::from_value(answer).map_err(|_| {
+        Failure::failed("the control plane does not say when its nodes have acted on it")
+    })?;
+    enforcement::acted_on(client, &revoked, WAIT_MAX).await?;
+    output::talk("every core of every node has acted on it");
+    Ok(())
+}
+
 /// Revokes.
 pub(crate) async fn run(client: &Client, action: &Action) -> Result<(), Failure> {
-    let (mut body, how) = match action {
+    let (body, how) = match action {
         Action::Identity(IdentityArguments { issuer, subject, how }) => {
-            (json!({"issuer": issuer, "subject": subject}), how)
+            (vec![("issuer", issuer.clone()), ("subject", subject.clone())], how)
         }
-        Action::Token(how) => (json!({"token_sha256": sha256(read_token()?.as_str())}), how),
+        Action::Token(how) => (vec![("token_sha256", sha256(read_token()?.as_str()))], how),
         Action::TokenId(TokenIdArguments { issuer, id, how }) => {
-            (json!({"issuer": issuer, "token_id": id}), how)
+            (vec![("issuer", issuer.clone()), ("token_id", id.clone())], how)
         }
     };
-    if let (Some(reason), Some(body)) = (&how.reason, body.as_object_mut()) {
-        body.insert("reason".to_owned(), Value::from(reason.clone()));
-    }
-    let answer = client.post("/api/v1/revocations", Some(&body)).await?;
-    output::talk("revoked");
-    if how.wait { grants::acted_on(client, &answer).await } else { Ok(()) }
+    let body = body.into_iter().map(|(field, text)| (field.to_owned(), text.into()));
+    how.revoke(client, "/api/v1/revocations", body.collect()).await
 }
 
 fn read_token() -> Result<Zeroizing<String>, Failure> {
