@@ -23,7 +23,8 @@ Examples:
 
 What exactly an answer allows is said on standard error before it is given. More than the rules
 allow is refused. Who may answer is what the rules' reviewers say; nobody answers a question of
-their own. A question that has ended is exit code 5, one that is not yours to answer 3.")]
+their own. A question that has ended, or that you have answered, is exit code 5, one that is not
+yours to answer 3, and one that you may not see 4, as if there were none.")]
 pub(crate) struct ApproveArguments {
     #[command(flatten)]
     pub(crate) act_as: ActAs,

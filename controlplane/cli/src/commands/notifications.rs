@@ -20,7 +20,8 @@ Examples:
   penstock notifications list --only dead      what nobody got, and why
   penstock notifications retry apr-00112233445566778899-requested-webhook-bridge
 
-A message is tried ten times within three days. Whoever gets one twice tells by its id.")]
+A message is tried ten times within three and a half days. Whoever gets one twice tells by its
+id.")]
 pub(crate) enum Action {
     /// List messages, newest first
     List(ListArguments),

@@ -22,7 +22,8 @@ Examples:
   penstock sessions kill 5d4140 --reason \"a runaway script\"
 
 A session is one request with its answer: the gateway says its id in the header penstock-session.
-One that is killed gets an error event in its own protocol, and its connection is closed.")]
+A stream that is killed ends with an error event in its own protocol, any other answer that has
+begun without its end; both close the connection. A request that waits is refused.")]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) act_as: ActAs,
