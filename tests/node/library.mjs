@@ -1,7 +1,8 @@
-// Finds packages outside the clone, and makes signing keys.
+// Finds packages outside the clone, makes signing keys, and answers operations line by line.
 
 import { generateKeyPair, randomUUID } from "node:crypto";
 import { createRequire } from "node:module";
+import { createInterface } from "node:readline";
 import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
 
@@ -33,4 +34,22 @@ export async function loadProvider(modules) {
   console.log = console.error;
   console.info = console.error;
   return (await load("oidc-provider", modules)).default;
+}
+
+// One answer on stdout.
+export function say(line) {
+  process.stdout.write(`${JSON.stringify(line)}\n`);
+}
+
+// Answers each line of stdin with what the operation that it names returns, until stdin ends.
+export async function answerLines(operations) {
+  for await (const line of createInterface({ input: process.stdin })) {
+    try {
+      const { op, ...request } = JSON.parse(line);
+      if (!Object.hasOwn(operations, op)) throw new Error("no such operation");
+      say({ ok: true, ...(await operations[op](request)) });
+    } catch (error) {
+      say({ ok: false, error: error.message });
+    }
+  }
 }

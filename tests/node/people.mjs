@@ -13,10 +13,9 @@
 // Access tokens live `--life` seconds. The end of stdin ends the program.
 
 import { createServer } from "node:http";
-import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
 
-import { loadProvider, newKey } from "./library.mjs";
+import { answerLines, loadProvider, newKey, say } from "./library.mjs";
 
 const { values: flags } = parseArgs({
   options: {
@@ -170,10 +169,6 @@ const operations = {
   },
 };
 
-function say(line) {
-  process.stdout.write(`${JSON.stringify(line)}\n`);
-}
-
 let handle;
 const server = createServer((request, response) => handle(request, response));
 await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -181,13 +176,5 @@ const issuer = `http://127.0.0.1:${server.address().port}`;
 handle = provider(issuer, await newKey("RS256")).callback();
 say({ issuer });
 
-for await (const line of createInterface({ input: process.stdin })) {
-  try {
-    const { op, ...request } = JSON.parse(line);
-    if (!Object.hasOwn(operations, op)) throw new Error("no such operation");
-    say({ ok: true, ...(await operations[op](request)) });
-  } catch (error) {
-    say({ ok: false, error: error.message });
-  }
-}
+await answerLines(operations);
 process.exit(0);

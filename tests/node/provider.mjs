@@ -13,10 +13,9 @@
 
 import { randomBytes } from "node:crypto";
 import { createServer } from "node:http";
-import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
 
-import { loadProvider, newKey } from "./library.mjs";
+import { answerLines, loadProvider, newKey, say } from "./library.mjs";
 
 const { values: flags } = parseArgs({
   options: {
@@ -126,10 +125,6 @@ const operations = {
   },
 };
 
-function say(line) {
-  process.stdout.write(`${JSON.stringify(line)}\n`);
-}
-
 const server = createServer((request, response) => {
   if (request.url === "/.well-known/openid-configuration") counts.discovery += 1;
   if (request.url === "/jwks") counts.jwks += 1;
@@ -140,13 +135,5 @@ issuer = `http://127.0.0.1:${server.address().port}`;
 restart();
 say({ issuer, kid: keys[0].kid });
 
-for await (const line of createInterface({ input: process.stdin })) {
-  try {
-    const { op, ...request } = JSON.parse(line);
-    if (!Object.hasOwn(operations, op)) throw new Error("no such operation");
-    say({ ok: true, ...(await operations[op](request)) });
-  } catch (error) {
-    say({ ok: false, error: error.message });
-  }
-}
+await answerLines(operations);
 process.exit(0);
