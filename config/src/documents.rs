@@ -1,10 +1,11 @@
-//! Documents: issuer, connection, rule, role; person, webhook, mail, workload. YAML to typed
-//! values, every problem at its place.
+//! Documents: issuer, connection, rule, role; person, webhook, mail, workload; mask. YAML to
+//! typed values, every problem at its place.
 
 mod approval;
 mod connection;
 mod emit;
 mod issuer;
+mod mask;
 mod references;
 mod rule;
 mod set;
@@ -23,6 +24,10 @@ pub use approval::{
     NotificationEvent, Person, Reason, ServiceIdentity, Webhook, Workload,
 };
 pub use issuer::{EXCHANGE_ISSUER, EXCHANGED_AUDIENCE, exchange_issuer};
+pub use mask::{
+    EmailForm, Mask, MaskAction, MaskOverride, MaskPattern, MaskSide, MaskWords, Stalled,
+    Unreadable,
+};
 
 /// One typed document.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -44,12 +49,14 @@ pub enum Document {
     Mail(Mail),
     /// Whose tokens are exchanged.
     Workload(Workload),
+    /// Which values are masked in what models say, and how.
+    Mask(Mask),
 }
 
 impl Document {
     /// Every kind, as documents and the API's paths have it.
-    pub const KINDS: [&str; 8] =
-        ["issuer", "connection", "rule", "role", "person", "webhook", "mail", "workload"];
+    pub const KINDS: [&str; 9] =
+        ["issuer", "connection", "rule", "role", "person", "webhook", "mail", "workload", "mask"];
 
     /// One of [`Self::KINDS`].
     pub fn kind(&self) -> &'static str {
@@ -62,6 +69,7 @@ impl Document {
             Self::Webhook(_) => "webhook",
             Self::Mail(_) => "mail",
             Self::Workload(_) => "workload",
+            Self::Mask(_) => "mask",
         }
     }
 
@@ -76,7 +84,62 @@ impl Document {
             Self::Webhook(d) => &d.name,
             Self::Mail(d) => &d.name,
             Self::Workload(d) => &d.name,
+            Self::Mask(d) => &d.name,
         }
+    }
+
+    /// The issuer, if it is one.
+    pub fn as_issuer(&self) -> Option<&Issuer> {
+        let Self::Issuer(issuer) = self else { return None };
+        Some(issuer)
+    }
+
+    /// The connection, if it is one.
+    pub fn as_connection(&self) -> Option<&Connection> {
+        let Self::Connection(connection) = self else { return None };
+        Some(connection)
+    }
+
+    /// The rule, if it is one.
+    pub fn as_rule(&self) -> Option<&Rule> {
+        let Self::Rule(rule) = self else { return None };
+        Some(rule)
+    }
+
+    /// The role, if it is one.
+    pub fn as_role(&self) -> Option<&Role> {
+        let Self::Role(role) = self else { return None };
+        Some(role)
+    }
+
+    /// The person, if it is one.
+    pub fn as_person(&self) -> Option<&Person> {
+        let Self::Person(person) = self else { return None };
+        Some(person)
+    }
+
+    /// The webhook, if it is one.
+    pub fn as_webhook(&self) -> Option<&Webhook> {
+        let Self::Webhook(webhook) = self else { return None };
+        Some(webhook)
+    }
+
+    /// The mail document, if it is one.
+    pub fn as_mail(&self) -> Option<&Mail> {
+        let Self::Mail(mail) = self else { return None };
+        Some(mail)
+    }
+
+    /// The workload, if it is one.
+    pub fn as_workload(&self) -> Option<&Workload> {
+        let Self::Workload(workload) = self else { return None };
+        Some(workload)
+    }
+
+    /// The mask, if it is one.
+    pub fn as_mask(&self) -> Option<&Mask> {
+        let Self::Mask(mask) = self else { return None };
+        Some(mask)
     }
 }
 
@@ -236,6 +299,9 @@ pub struct Connection {
     /// The model's own credential, if it wants one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential: Option<Credential>,
+    /// Name of the mask that its exchanges are under, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mask: Option<String>,
     /// Limits of its exchanges.
     pub limits: ConnectionLimits,
     /// The operator's own rows (document key `table`).
@@ -338,7 +404,8 @@ pub enum RoleName {
     Approver,
     /// Reads everything but secrets.
     Auditor,
-    /// Writes connections and rules; sets secrets; reads nodes. Other documents are the admin's.
+    /// Writes connections, rules and masks; sets secrets; reads nodes. Other documents are the
+    /// admin's.
     Operator,
     /// Reads what concerns itself.
     User,
@@ -388,9 +455,9 @@ pub fn parse(sources: &[Source]) -> Result<Vec<Placed>, Vec<Diagnostic>> {
 
 /// Checks a whole set as it would be in force: unknown issuers in subjects, `issuer` missing where
 /// there is more than one issuer, two issuers with one URL, unknown connections named without a
-/// glob, duplicate names, globs or names of operations that no catalogue knows, rows that no table
-/// takes, identities that are two persons. `placed` tells where a document stands, for those that
-/// were just written; others are reported as `<in force>`.
+/// glob, unknown masks, duplicate names, globs or names of operations that no catalogue knows, rows
+/// that no table takes, identities that are two persons. `placed` tells where a document stands,
+/// for those that were just written; others are reported as `<in force>`.
 ///
 /// # Errors
 /// Every problem. Warnings come back in `Ok`: a connection without `version`, a glob of an allow
@@ -402,6 +469,12 @@ pub fn check_references(
     placed: &[Placed],
 ) -> Result<Vec<Diagnostic>, Vec<Diagnostic>> {
     references::check(set, sources, placed)
+}
+
+/// Where the value at the end of a path of keys and indices stands in a written document, or the
+/// last one that is there: line and column, counted from 1.
+pub fn place_of(source: &Source, placed: &Placed, path: &[&str]) -> (u32, u32) {
+    references::place_of(source, placed, path)
 }
 
 /// A document as YAML, without a `---` line: every key that has a value, defaults included. Parsing

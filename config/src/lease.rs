@@ -27,7 +27,7 @@ use rustls::crypto::hpke::{EncapsulatedSecret, Hpke, HpkeOpener, HpkePrivateKey,
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::documents::{Connection, Effect, Rule};
+use crate::documents::{Connection, Effect, Mask, Rule};
 use crate::glob;
 
 /// Length of both keys, in bytes (RFC 7748).
@@ -35,6 +35,13 @@ pub const KEY_BYTES: usize = 32;
 
 /// Most secrets that a node says it has: as many as a control plane keeps.
 pub const HELD_MAX: usize = 10_000;
+
+/// Name of the secret that values are hashed with where a mask says so: 32 random bytes in base64,
+/// made by the control plane. No name of a document's or person's begins like this.
+pub const MASK_KEY: &str = ".mask-key";
+
+/// Length of the mask key, in bytes.
+pub const MASK_KEY_BYTES: usize = 32;
 
 /// Body of `POST /node/v1/leases`.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -119,15 +126,48 @@ pub enum LeaseError {
     /// The cipher refused.
     #[error("sealing failed")]
     Seal,
+    /// Not 32 bytes in base64.
+    #[error("the mask key is not one")]
+    MaskKey,
+}
+
+/// Whether a connection is under a mask whose values are hashed, so that nodes need [`MASK_KEY`].
+pub fn needs_mask_key<'d>(
+    connections: impl IntoIterator<Item = &'d Connection>,
+    masks: impl IntoIterator<Item = &'d Mask>,
+) -> bool {
+    let keyed: HashSet<&str> =
+        masks.into_iter().filter(|mask| mask.needs_key()).map(|mask| mask.name.as_str()).collect();
+    let mut used = connections.into_iter().filter_map(|one| one.mask.as_deref());
+    !keyed.is_empty() && used.any(|mask| keyed.contains(mask))
+}
+
+/// The mask key's bytes.
+///
+/// # Errors
+/// [`LeaseError::MaskKey`].
+pub fn mask_key(value: &[u8]) -> Result<Zeroizing<[u8; MASK_KEY_BYTES]>, LeaseError> {
+    let decoded = Zeroizing::new(STANDARD.decode(value).map_err(|_| LeaseError::MaskKey)?);
+    let mut key = Zeroizing::new([0; MASK_KEY_BYTES]);
+    if decoded.len() != MASK_KEY_BYTES {
+        return Err(LeaseError::MaskKey);
+    }
+    key.copy_from_slice(&decoded);
+    Ok(key)
 }
 
 /// Secrets of connections that some allow rule reaches, whoever its subjects are and whatever its
 /// hours: what a node may have as long as these documents are in force. A connection that only
-/// approve rules reach is not among them.
-pub fn standing<'d>(
-    connections: impl IntoIterator<Item = &'d Connection>,
+/// approve rules reach is not among them. [`MASK_KEY`] is, wherever a connection needs it.
+pub fn standing<'d, C>(
+    connections: C,
     rules: impl IntoIterator<Item = &'d Rule>,
-) -> BTreeSet<&'d str> {
+    masks: impl IntoIterator<Item = &'d Mask>,
+) -> BTreeSet<&'d str>
+where
+    C: IntoIterator<Item = &'d Connection> + Clone,
+{
+    let mask_key = needs_mask_key(connections.clone(), masks).then_some(MASK_KEY);
     let mut names = HashSet::new();
     let mut globs = HashSet::new();
     for rule in rules {
@@ -144,7 +184,8 @@ pub fn standing<'d>(
         let name = connection.name.as_str();
         names.contains(name) || globs.iter().any(|pattern| glob::matches(pattern, name))
     };
-    connections.into_iter().filter(reached).flat_map(Connection::secrets).collect()
+    let secrets = connections.into_iter().filter(reached).flat_map(Connection::secrets);
+    secrets.chain(mask_key).collect()
 }
 
 /// A node's key pair of one start: the public key in base64, and the private key, to be kept where

@@ -200,6 +200,17 @@ impl<'a> Reader<'a> {
         Some(fields)
     }
 
+    /// Whether the node is a mapping.
+    pub(crate) fn is_mapping(self) -> bool {
+        matches!(self.node.value, Value::Mapping(_))
+    }
+
+    /// The entries of a mapping; none, and nothing noted, where it is none.
+    pub(crate) fn open_quietly(self) -> Option<Fields<'a>> {
+        let Value::Mapping(entries) = &self.node.value else { return None };
+        Some(Fields { entries, position: self.node.position, problems: self.problems })
+    }
+
     /// A mapping whose keys are checked later, when one of them has told which there are.
     pub(crate) fn open_mapping(self) -> Option<Fields<'a>> {
         let Value::Mapping(entries) = &self.node.value else {
@@ -229,6 +240,24 @@ impl<'a> Fields<'a> {
                 (format!("unknown key {}", quoted(key)), hint_among(key, "known keys", known))
             };
             self.problems.add::<()>(entry.position, message, Some(hint));
+        }
+    }
+
+    /// Reads each item of a key's list; whether all were read. A list that is none is nobody's
+    /// problem here.
+    pub(crate) fn each_quietly(self, key: &str, read: impl Fn(Reader<'a>) -> Option<()>) -> bool {
+        let Some(Value::Sequence(items)) = self.get(key).map(|value| &value.node.value) else {
+            return true;
+        };
+        let read: Vec<_> = items.iter().map(|item| read(Reader::of(item, self.problems))).collect();
+        read.iter().all(Option::is_some)
+    }
+
+    /// The text of a key, where it has one; noting nothing.
+    pub(crate) fn text_of(self, key: &str) -> Option<&'a str> {
+        match self.get(key)?.node.resolved() {
+            Some(Resolved::Text(text)) => Some(text),
+            Some(_) | None => None,
         }
     }
 

@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::documents::{Connection, Issuer, Rule};
+use crate::documents::{Connection, Issuer, Mask, Rule};
 use crate::node::{Position, SnapshotKey};
 
 /// The format that this version writes and reads.
@@ -66,6 +66,9 @@ pub struct Snapshot {
     pub connections: Vec<Connection>,
     /// Rules.
     pub rules: Vec<Rule>,
+    /// Masks; none in a snapshot of before there were any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub masks: Vec<Mask>,
 }
 
 /// A snapshot that its signature does not hold for, or that is not one.

@@ -79,17 +79,8 @@ fn the_connection_with_a_private_authority_pins_one_and_shows_a_certificate() {
 #[test]
 fn the_notifications_reach_a_mailbox_and_a_bridge_that_answers() {
     let set = documents("notifications.yaml");
-    let answers = set.iter().any(|document| match document {
-        Document::Webhook(webhook) => webhook.answers_as.is_some(),
-        Document::Issuer(_)
-        | Document::Connection(_)
-        | Document::Rule(_)
-        | Document::Role(_)
-        | Document::Person(_)
-        | Document::Mail(_)
-        | Document::Workload(_) => false,
-    });
-    assert!(answers);
+    let mut webhooks = set.iter().filter_map(Document::as_webhook);
+    assert!(webhooks.any(|webhook| webhook.answers_as.is_some()));
     assert!(kinds(&set).contains(&("mail", "reviewers")));
     let settings = ControlplaneSettings::parse(&source("controlplane.yaml")).expect("settings");
     assert_eq!(settings.smtp.map(|smtp| smtp.port), Some(465));
@@ -99,17 +90,7 @@ fn the_notifications_reach_a_mailbox_and_a_bridge_that_answers() {
 fn each_ci_policy_has_one_workload_whose_jobs_are_known_by_ids() {
     for (name, id) in [("ci-github.yaml", "repository_id"), ("ci-gitlab.yaml", "project_id")] {
         let set = documents(name);
-        let workloads = set.iter().filter_map(|document| match document {
-            Document::Workload(workload) => Some(workload),
-            Document::Issuer(_)
-            | Document::Connection(_)
-            | Document::Rule(_)
-            | Document::Role(_)
-            | Document::Person(_)
-            | Document::Webhook(_)
-            | Document::Mail(_) => None,
-        });
-        let workloads: Vec<_> = workloads.collect();
+        let workloads: Vec<_> = set.iter().filter_map(Document::as_workload).collect();
         let [workload] = workloads.as_slice() else { panic!("{name}") };
         assert_eq!(workload.audience, "penstock-exchange");
         let claims = workload.subjects.iter().map(|subject| subject.claims.clone());
@@ -125,19 +106,10 @@ const TUESDAY_MS: u64 = 1_796_117_400_000;
 
 /// The rules of the approvals' example, compiled.
 fn approvals() -> (Policy, Vec<Rule>) {
-    let (mut issuers, mut connections, mut rules) = (Vec::new(), Vec::new(), Vec::new());
-    for document in documents("approvals.yaml") {
-        match document {
-            Document::Issuer(issuer) => issuers.push(issuer),
-            Document::Connection(connection) => connections.push(connection),
-            Document::Rule(rule) => rules.push(rule),
-            Document::Role(_)
-            | Document::Person(_)
-            | Document::Webhook(_)
-            | Document::Mail(_)
-            | Document::Workload(_) => {}
-        }
-    }
+    let set = documents("approvals.yaml");
+    let issuers: Vec<_> = set.iter().filter_map(Document::as_issuer).cloned().collect();
+    let connections: Vec<_> = set.iter().filter_map(Document::as_connection).cloned().collect();
+    let rules: Vec<_> = set.iter().filter_map(Document::as_rule).cloned().collect();
     (Policy::compile(&issuers, &connections, &rules).expect("a policy"), rules)
 }
 
@@ -209,21 +181,22 @@ fn in_the_approvals_example_pushed_weights_wait_for_one_of_each_group() {
 }
 
 #[test]
+fn in_the_masks_example_the_connection_has_its_mask_and_who_is_on_call_sees_clear_text() {
+    let set = documents("masks.yaml");
+    let mask = set.iter().find_map(Document::as_mask).expect("a mask");
+    let connection = set.iter().find_map(Document::as_connection).expect("a connection");
+    assert_eq!(connection.mask.as_deref(), Some(mask.name.as_str()));
+    assert!(mask.detectors.iter().any(|name| name == "EMAIL_ADDRESS") && !mask.needs_key());
+    let groups: Vec<&str> =
+        mask.except.iter().flat_map(|who| who.groups.iter().flatten()).map(AsRef::as_ref).collect();
+    assert_eq!(groups, ["on-call"]);
+}
+
+#[test]
 fn the_generic_table_has_three_rows() {
     let set = documents("generic-table.yaml");
-    let rows: usize = set
-        .iter()
-        .map(|document| match document {
-            Document::Connection(connection) => connection.table.len(),
-            Document::Issuer(_)
-            | Document::Rule(_)
-            | Document::Role(_)
-            | Document::Person(_)
-            | Document::Webhook(_)
-            | Document::Mail(_)
-            | Document::Workload(_) => 0,
-        })
-        .sum();
+    let connections = set.iter().filter_map(Document::as_connection);
+    let rows: usize = connections.map(|connection| connection.table.len()).sum();
     assert_eq!(rows, 3);
 }
 
@@ -272,6 +245,7 @@ fn every_example_document_is_written_back_to_an_equal_one() {
         "ci-github.yaml",
         "ci-gitlab.yaml",
         "approvals.yaml",
+        "masks.yaml",
     ] {
         let set = documents(name);
         let text: Vec<String> = set.iter().map(to_yaml).collect();
@@ -321,6 +295,7 @@ fn no_example_is_left_out_of_these_tests() {
         "first-run.yaml",
         "generic-table.yaml",
         "haproxy.cfg",
+        "masks.yaml",
         "nginx.conf",
         "notifications.yaml",
         "pipelines",

@@ -13,6 +13,9 @@ python_works() {
 missing_packages() {
     command -v cc >/dev/null && command -v c++ >/dev/null && command -v ld >/dev/null ||
         echo build-essential
+    # Vectorscan, the C++ library that masking finds literals with, is built from its source.
+    command -v cmake >/dev/null || echo cmake
+    [[ -e /usr/include/boost/version.hpp ]] || echo libboost-dev
     command -v curl >/dev/null || echo curl
     [[ -e /etc/ssl/certs/ca-certificates.crt ]] || echo ca-certificates
     python_works || echo python3 python3-venv

@@ -11,7 +11,7 @@ use crate::catalogue::Risk;
 use crate::reader::{Fields, Keys, Reader};
 
 pub(super) const KEYS: Keys = Keys {
-    later: &["mask", "recording"],
+    later: &["recording"],
     ..Keys::known(&[
         "kind",
         "name",
@@ -20,6 +20,7 @@ pub(super) const KEYS: Keys = Keys {
         "endpoints",
         "tls",
         "credential",
+        "mask",
         "limits",
         "table",
     ])
@@ -118,6 +119,7 @@ pub(super) fn read(name: Option<String>, fields: Fields<'_>) -> Option<Connectio
         None => upstream_tls::read(fields, true, &[]),
     };
     let credential = fields.optional("credential", credential);
+    let mask = fields.optional("mask", Reader::name);
     let limits = fields.or("limits", default_limits(), limits);
     let table = if protocol == Some(Protocol::Generic) {
         fields.required("table", |value| value.list(1, row))
@@ -131,6 +133,7 @@ pub(super) fn read(name: Option<String>, fields: Fields<'_>) -> Option<Connectio
         endpoints: endpoints?.1,
         tls: tls?,
         credential: credential?,
+        mask: mask?,
         limits: limits?,
         table: table?,
     })

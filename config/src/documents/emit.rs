@@ -7,8 +7,9 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::{
-    Approval, AutoApprove, Connection, Document, Hours, Issuer, Mail, NotificationEvent,
-    OperatorRow, Person, Role, Rule, Subject, UpstreamTls, Webhook, Workload,
+    Approval, AutoApprove, Connection, Document, Hours, Issuer, Mail, Mask, MaskAction,
+    MaskOverride, NotificationEvent, OperatorRow, Person, Role, Rule, Subject, UpstreamTls,
+    Webhook, Workload,
 };
 use crate::hours::clock_text;
 use crate::yaml::is_plain_text;
@@ -26,6 +27,7 @@ pub(super) fn document(document: &Document) -> String {
         Document::Webhook(webhook) => lines.webhook(webhook),
         Document::Mail(mail) => lines.mail(mail),
         Document::Workload(workload) => lines.workload(workload),
+        Document::Mask(mask) => lines.mask(mask),
     }
     lines.text
 }
@@ -86,6 +88,9 @@ impl Lines {
                 ("header", text(&credential.header)),
             ];
             self.key("credential", flow(members.map(Some)));
+        }
+        if let Some(mask) = &connection.mask {
+            self.key("mask", text(mask));
         }
         let limits = &connection.limits;
         let members = [
@@ -226,6 +231,62 @@ impl Lines {
         self.key("models", texts(&workload.models));
         self.key("minutes_max", workload.minutes_max.to_string());
     }
+
+    fn mask(&mut self, mask: &Mask) {
+        if !mask.detectors.is_empty() {
+            self.key("detectors", texts(&mask.detectors));
+        }
+        if !mask.patterns.is_empty() {
+            self.block(
+                "patterns",
+                mask.patterns.iter().map(|one| {
+                    flow([Some(("name", text(&one.name))), Some(("regex", text(&one.regex)))])
+                }),
+            );
+        }
+        if !mask.words.is_empty() {
+            self.block(
+                "words",
+                mask.words.iter().map(|one| {
+                    flow([Some(("name", text(&one.name))), Some(("list", texts(&one.list)))])
+                }),
+            );
+        }
+        if !mask.fields.is_empty() {
+            self.key("fields", texts(&mask.fields));
+        }
+        self.key("action", action(&mask.action));
+        if !mask.overrides.is_empty() {
+            self.block("overrides", mask.overrides.iter().map(mask_override));
+        }
+        self.key("unreadable", word(&mask.unreadable));
+        self.key("stalled_ms_max", mask.stalled_ms_max.to_string());
+        self.key("stalled", word(&mask.stalled));
+        self.key("applies_to", list(&mask.applies_to, word));
+        self.key("masked_bytes_max", mask.masked_bytes_max.to_string());
+        if !mask.except.is_empty() {
+            self.block("except", mask.except.iter().map(subject));
+        }
+    }
+}
+
+fn action(action: &MaskAction) -> String {
+    match action {
+        MaskAction::KeepLast(kept) => flow([Some(("keep_last", kept.to_string()))]),
+        MaskAction::Replace | MaskAction::Redact | MaskAction::Hash | MaskAction::Surrogate => {
+            word(action)
+        }
+    }
+}
+
+fn mask_override(entry: &MaskOverride) -> String {
+    flow([
+        Some(("detectors", texts(&entry.detectors))),
+        Some(("connections", texts(&entry.connections))),
+        (!entry.subjects.is_empty()).then(|| ("subjects", list(&entry.subjects, subject))),
+        entry.form.as_ref().map(|form| ("form", word(form))),
+        entry.action.as_ref().map(|one| ("action", action(one))),
+    ])
 }
 
 fn hours(hours: &Hours) -> String {

@@ -4,8 +4,8 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{
-    Approval, Connection, Document, EXCHANGE_ISSUER, Effect, ExactIdentity, Issuer, Person, Placed,
-    Protocol, Rule, Source, Subject, Webhook, Workload,
+    Approval, Connection, Document, EXCHANGE_ISSUER, Effect, ExactIdentity, Issuer, Mask, Person,
+    Placed, Protocol, Rule, Source, Subject, Webhook, Workload,
 };
 use crate::catalogue::{Operation, Risk, Table};
 use crate::diagnostics::{Diagnostic, Position, Problems, diagnostic, hint_among, quoted};
@@ -40,6 +40,7 @@ struct Finding<'d> {
 struct Names<'d> {
     issuers: Vec<&'d Issuer>,
     connections: Vec<&'d str>,
+    masks: Vec<&'d str>,
     /// A workload document makes the control plane an issuer.
     has_workload: bool,
     /// The first person document that names each identity.
@@ -63,7 +64,9 @@ pub(super) fn check(
     for document in set {
         match document {
             Document::Issuer(issuer) => findings.check_issuer(document, issuer, &names),
-            Document::Connection(connection) => findings.check_connection(document, connection),
+            Document::Connection(connection) => {
+                findings.check_connection(document, connection, &names);
+            }
             Document::Rule(rule) => findings.check_rule(document, rule, &names),
             Document::Role(role) => {
                 findings.check_subjects(document, &[Step::Key("subjects")], &role.subjects, &names);
@@ -79,6 +82,7 @@ pub(super) fn check(
             }
             Document::Mail(_) => {}
             Document::Workload(workload) => findings.check_workload(document, workload, &names),
+            Document::Mask(mask) => findings.check_mask(document, mask, &names),
         }
     }
     if findings.problems.is_empty() {
@@ -90,9 +94,9 @@ pub(super) fn check(
 
 impl<'d> Names<'d> {
     fn of(set: &'d [Document]) -> Self {
-        let (issuers, connections) = (Vec::new(), Vec::new());
+        let (issuers, connections, masks) = (Vec::new(), Vec::new(), Vec::new());
         let persons = HashMap::new();
-        let mut names = Self { issuers, connections, has_workload: false, persons };
+        let mut names = Self { issuers, connections, masks, has_workload: false, persons };
         for document in set {
             match document {
                 Document::Issuer(issuer) => names.issuers.push(issuer),
@@ -103,6 +107,7 @@ impl<'d> Names<'d> {
                     }
                 }
                 Document::Workload(_) => names.has_workload = true,
+                Document::Mask(mask) => names.masks.push(&mask.name),
                 Document::Rule(_)
                 | Document::Role(_)
                 | Document::Webhook(_)
@@ -146,34 +151,25 @@ impl<'d> Findings<'d> {
         }
     }
 
-    /// A signature tells who answers by its key alone: where two that answer share one, one message
-    /// would count as two people's.
+    /// A signature tells who answers by its key alone: whoever knows the secret of a webhook that
+    /// answers can answer as it, so no other webhook has the same.
     fn check_webhook_secret(
         &mut self,
         document: &'d Document,
         webhook: &Webhook,
         set: &'d [Document],
     ) {
-        let sharing = set.iter().find_map(|other| match other {
-            Document::Webhook(other)
-                if other.name != webhook.name
-                    && other.secret == webhook.secret
-                    && other.answers_as.is_some() =>
-            {
-                Some(other)
-            }
-            Document::Webhook(_)
-            | Document::Issuer(_)
-            | Document::Connection(_)
-            | Document::Rule(_)
-            | Document::Role(_)
-            | Document::Person(_)
-            | Document::Mail(_)
-            | Document::Workload(_) => None,
-        });
-        if let Some(sharing) = sharing.filter(|_| webhook.answers_as.is_some()) {
+        let others = set.iter().filter_map(Document::as_webhook);
+        let mut sharing = others
+            .filter(|other| other.name != webhook.name && other.secret == webhook.secret)
+            .filter(|other| other.answers_as.is_some() || webhook.answers_as.is_some());
+        if let Some(sharing) = sharing.next() {
+            let answering = if sharing.answers_as.is_some() { sharing } else { webhook };
             let message = format!("the same secret as webhook `{}`", sharing.name);
-            let hint = "both answer: give each a secret of its own".to_owned();
+            let hint = format!(
+                "who has it can answer as `{}`: give each a secret of its own",
+                answering.name
+            );
             self.problem(document, vec![Step::Key("secret")], message, hint);
         }
     }
@@ -193,7 +189,17 @@ impl<'d> Findings<'d> {
         }
     }
 
-    fn check_connection(&mut self, document: &'d Document, connection: &Connection) {
+    fn check_connection(
+        &mut self,
+        document: &'d Document,
+        connection: &Connection,
+        names: &Names<'d>,
+    ) {
+        if let Some(mask) = connection.mask.as_deref().filter(|mask| !names.masks.contains(mask)) {
+            let hint = hint_among(mask, "masks", names.masks.iter().copied());
+            let message = format!("unknown mask {}", quoted(mask));
+            self.problem(document, vec![Step::Key("mask")], message, hint);
+        }
         let version = connection.version.as_deref();
         if let Err((row, message)) = Table::build(connection.protocol, version, &connection.table) {
             let path = vec![Step::Key("table"), Step::Item(row)];
@@ -216,7 +222,8 @@ impl<'d> Findings<'d> {
     fn check_rule(&mut self, document: &'d Document, rule: &Rule, names: &Names<'d>) {
         self.check_subjects(document, &[Step::Key("subjects")], &rule.subjects, names);
         self.check_subjects(document, &[Step::Key("except")], &rule.except, names);
-        self.check_connections(document, &rule.connections, names);
+        let at = [Step::Key("connections")];
+        self.check_connections(document, &at, &rule.connections, names);
         for (index, name) in rule.operations.iter().enumerate() {
             self.check_operation(document, rule.effect, index, name);
         }
@@ -228,12 +235,13 @@ impl<'d> Findings<'d> {
     fn check_connections(
         &mut self,
         document: &'d Document,
+        at: &[Step],
         connections: &[String],
         names: &Names<'d>,
     ) {
         for (index, name) in connections.iter().enumerate() {
             if Glob::new(name).is_exact() && !names.connections.contains(&name.as_str()) {
-                let path = vec![Step::Key("connections"), Step::Item(index)];
+                let path = [at, &[Step::Item(index)]].concat();
                 let known = names.connections.iter().copied();
                 let hint = hint_among(name, "connections", known);
                 self.problem(document, path, format!("unknown connection {}", quoted(name)), hint);
@@ -298,7 +306,19 @@ impl<'d> Findings<'d> {
             self.problem(document, path, message, hint.to_owned());
         }
         self.check_subjects(document, &[Step::Key("subjects")], &workload.subjects, names);
-        self.check_connections(document, &workload.connections, names);
+        let at = [Step::Key("connections")];
+        self.check_connections(document, &at, &workload.connections, names);
+    }
+
+    fn check_mask(&mut self, document: &'d Document, mask: &Mask, names: &Names<'d>) {
+        self.check_subjects(document, &[Step::Key("except")], &mask.except, names);
+        for (index, entry) in mask.overrides.iter().enumerate() {
+            let at = [Step::Key("overrides"), Step::Item(index)];
+            let subjects = [&at[..], &[Step::Key("subjects")]].concat();
+            self.check_subjects(document, &subjects, &entry.subjects, names);
+            let connections = [&at[..], &[Step::Key("connections")]].concat();
+            self.check_connections(document, &connections, &entry.connections, names);
+        }
     }
 
     fn check_issuer_name(
@@ -389,6 +409,25 @@ fn place(mut findings: Vec<Finding<'_>>, sources: &[Source], placed: &[Placed]) 
             diagnostic(&source.name, at, finding.message, finding.hint)
         })
         .collect()
+}
+
+pub(super) fn place_of(source: &Source, placed: &Placed, path: &[&str]) -> (u32, u32) {
+    let trees = yaml::parse(&source.text, &Problems::of(&source.name));
+    let Some(mut node) = trees.iter().find(|root| root.position.line == placed.line) else {
+        return (placed.line, 1);
+    };
+    for step in path {
+        let next = match &node.value {
+            Value::Mapping(entries) => {
+                entries.iter().find(|entry| entry.key == *step).map(|entry| &entry.value)
+            }
+            Value::Sequence(items) => step.parse().ok().and_then(|at: usize| items.get(at)),
+            Value::Scalar { .. } | Value::Refused => None,
+        };
+        let Some(next) = next else { break };
+        node = next;
+    }
+    (node.position.line, node.position.column)
 }
 
 /// The place of the value at the end of a path, or of the last one that is there.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::approval::people;
-use super::{Document, Placed, Source, connection, issuer, rule};
+use super::{Document, Placed, Source, connection, issuer, mask, rule};
 use crate::diagnostics::{Diagnostic, Problems};
 use crate::reader::{Fields, Reader};
 use crate::yaml;
@@ -19,6 +19,7 @@ enum Kind {
     Webhook,
     Mail,
     Workload,
+    Mask,
 }
 
 const KINDS: &[(&str, Kind)] = &[
@@ -30,9 +31,10 @@ const KINDS: &[(&str, Kind)] = &[
     ("webhook", Kind::Webhook),
     ("mail", Kind::Mail),
     ("workload", Kind::Workload),
+    ("mask", Kind::Mask),
 ];
 
-const KINDS_LATER: &[&str] = &["mask", "guard"];
+const KINDS_LATER: &[&str] = &["guard"];
 
 /// Where each kind and name stands first: `file:line:column`.
 type Names = HashMap<(Kind, String), String>;
@@ -100,6 +102,10 @@ fn read_kind(kind: Kind, name: Option<String>, fields: Fields<'_>) -> Option<Doc
         Kind::Workload => {
             fields.check_keys(&people::WORKLOAD_KEYS);
             people::read_workload(name, fields).map(Document::Workload)
+        }
+        Kind::Mask => {
+            fields.check_keys(&mask::read::KEYS);
+            mask::read::read(name, fields).map(Document::Mask)
         }
     }
 }

@@ -1,5 +1,6 @@
 mod accepted;
 mod approvals;
+mod masks;
 mod people;
 mod references;
 mod refused;

@@ -149,8 +149,36 @@ fn a_credential_stands_only_where_an_allow_rule_reaches_its_connection() {
         kind: rule\nname: b\neffect: deny\nconnections: [denied]\n";
     let names = ["named", "glob-1", "glob-2", "denied", "nobody"];
     let (connections, mut rules) = documents(&names, rules);
-    let secrets: Vec<_> = standing(&connections, &rules).into_iter().collect();
+    let secrets: Vec<_> = standing(&connections, &rules, []).into_iter().collect();
     assert_eq!(secrets, ["key-glob-1", "key-glob-2", "key-named"]);
     rules[0].effect = Effect::Approve;
-    assert!(standing(&connections, &rules).is_empty(), "approval alone gives no standing");
+    assert!(standing(&connections, &rules, []).is_empty(), "approval alone gives no standing");
+}
+
+#[test]
+fn the_mask_key_stands_only_while_a_connection_is_under_a_mask_that_hashes() {
+    let mask = |text: &str| {
+        let text = format!("kind: mask\nname: pii\ndetectors: [\"*\"]\n{text}");
+        let placed = parse(&[Source { name: "test".to_owned(), text }]).unwrap();
+        placed[0].document.as_mask().unwrap().clone()
+    };
+    let (mut connections, _) = documents(&["one"], "");
+    let hashing = mask("action: hash\n");
+    let stands = |connections: &[Connection], masks: &[Mask]| {
+        standing(connections, &[], masks).contains(MASK_KEY)
+    };
+    assert!(!stands(&connections, std::slice::from_ref(&hashing)), "nobody uses it");
+    connections[0].mask = Some("pii".to_owned());
+    assert!(stands(&connections, std::slice::from_ref(&hashing)));
+    assert!(!stands(&connections, &[mask("action: redact\n")]));
+    let overridden = mask("overrides: [{detectors: [US_SSN], action: surrogate}]\n");
+    assert!(stands(&connections, &[overridden]));
+}
+
+#[test]
+fn a_mask_key_of_another_length_is_none() {
+    assert_eq!(*mask_key(STANDARD.encode([7; 32]).as_bytes()).unwrap(), [7; 32]);
+    for value in [STANDARD.encode([7; 31]), STANDARD.encode([7; 33]), "####".to_owned()] {
+        assert_eq!(mask_key(value.as_bytes()).err(), Some(LeaseError::MaskKey));
+    }
 }

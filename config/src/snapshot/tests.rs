@@ -13,6 +13,7 @@ fn snapshot() -> Snapshot {
         issuers: Vec::new(),
         connections: Vec::new(),
         rules: Vec::new(),
+        masks: Vec::new(),
     }
 }
 

@@ -45,7 +45,7 @@ pub(crate) struct ApplyRequest {
 /// A document's kind and name.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct DocumentName {
-    /// `issuer`, `connection`, `rule`, `role`, `person`, `webhook`, `mail` or `workload`.
+    /// `issuer`, `connection`, `rule`, `role`, `person`, `webhook`, `mail`, `workload` or `mask`.
     kind: &'static str,
     /// Its name.
     name: String,
@@ -96,7 +96,7 @@ pub(crate) struct ApplyAnswer {
 /// A document in force.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct DocumentView {
-    /// `issuer`, `connection`, `rule`, `role`, `person`, `webhook`, `mail` or `workload`.
+    /// `issuer`, `connection`, `rule`, `role`, `person`, `webhook`, `mail`, `workload` or `mask`.
     kind: &'static str,
     /// Its name.
     name: String,

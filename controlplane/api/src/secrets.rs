@@ -67,8 +67,8 @@ pub(crate) async fn list(
 ) -> Result<Json<Vec<SecretView>>, Problem> {
     let state = api.state();
     caller.may(&state, Action::ReadSecretNames)?;
-    let secrets = state.durable.secrets.iter().map(|(name, stored)| SecretView {
-        name: name.clone(),
+    let secrets = state.named_secrets().map(|(name, stored)| SecretView {
+        name: name.to_owned(),
         updated_ms: stored.updated_ms,
         used_by: state.connections_with_secret(name).map(str::to_owned).collect(),
     });

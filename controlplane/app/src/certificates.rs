@@ -2,7 +2,7 @@
 
 use penstock_config::certificates::{authorities, not_after_ms};
 use penstock_config::diagnostics::Diagnostic;
-use penstock_config::documents::{Connection, Document, Placed, Source};
+use penstock_config::documents::{Connection, Placed, Source};
 
 use crate::state::{State, StoredDocument};
 
@@ -39,7 +39,7 @@ pub(crate) fn unfit_stored<'d>(
     documents: impl Iterator<Item = &'d StoredDocument>,
 ) -> Vec<Diagnostic> {
     let place = Place { file: IN_FORCE, line: 1 };
-    let connections = documents.filter_map(|stored| connection(&stored.document));
+    let connections = documents.filter_map(|stored| stored.document.as_connection());
     connections.flat_map(|one| unfit(state, one, place)).collect()
 }
 
@@ -64,21 +64,8 @@ fn written<'a>(
 ) -> impl Iterator<Item = (Place<'a>, &'a Connection)> {
     placed.iter().filter_map(|placed| {
         let file = sources.get(placed.source).map_or("", |source| source.name.as_str());
-        Some((Place { file, line: placed.line }, connection(&placed.document)?))
+        Some((Place { file, line: placed.line }, placed.document.as_connection()?))
     })
-}
-
-fn connection(document: &Document) -> Option<&Connection> {
-    match document {
-        Document::Connection(connection) => Some(connection),
-        Document::Issuer(_)
-        | Document::Rule(_)
-        | Document::Role(_)
-        | Document::Person(_)
-        | Document::Webhook(_)
-        | Document::Mail(_)
-        | Document::Workload(_) => None,
-    }
 }
 
 /// Secrets that are there, and not what the connection takes them for. One that is not there yet is

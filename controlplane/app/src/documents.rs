@@ -11,7 +11,7 @@ use crate::draft::Draft;
 use crate::event::{Answer, Apply, ApplyReport, Change, ChangeKind, Outcome, Refusal, Requester};
 use crate::roles::{Action, authorise, roles_of};
 use crate::state::{DOCUMENTS_MAX, DocumentKey, Origin, State, StoredDocument, Version};
-use crate::{approvals, certificates, keys, surface};
+use crate::{approvals, certificates, keys, masks, surface};
 
 type Documents = BTreeMap<DocumentKey, StoredDocument>;
 
@@ -31,6 +31,9 @@ pub(crate) fn apply(state: &State, apply: Apply, now_ms: u64) -> Result<Outcome,
     set.extend(kept.map(|(_, stored)| stored.document.clone()));
     let mut warnings = check_references(&set, &apply.sources, &placed).map_err(Refusal::Invalid)?;
     refuse_any(certificates::unfit_written(state, &apply.sources, &placed))?;
+    let (unfit, worth_a_look) = masks::check_written(&apply.sources, &placed);
+    refuse_any(unfit)?;
+    warnings.extend(worth_a_look);
     warnings.extend(certificates::warnings(state, &apply.sources, &placed, now_ms));
     if next.len() > DOCUMENTS_MAX {
         return Err(Refusal::Full { what: "documents", limit: DOCUMENTS_MAX });
@@ -137,6 +140,7 @@ fn replace(
     let set: Vec<Document> = next.values().map(|stored| stored.document.clone()).collect();
     check_references(&set, &[], &[]).map_err(Refusal::Invalid)?;
     refuse_any(certificates::unfit_stored(state, next.values()))?;
+    refuse_any(masks::unfit_stored(next.values()))?;
     let mut draft = Draft::new(state, now_ms);
     if !differences.is_empty() {
         let new = NewVersion { by, action, summary };

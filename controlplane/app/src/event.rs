@@ -125,6 +125,11 @@ pub enum Event {
         /// What the value lacks to be a client certificate.
         client_certificate: Result<(), PemError>,
     },
+    /// The cluster's mask key was made: some documents need it.
+    MaskKeyMade {
+        /// 32 random bytes in base64, sealed for the next generation.
+        sealed: Sealed,
+    },
     /// Somebody deletes a secret.
     DeleteSecret {
         /// Who.

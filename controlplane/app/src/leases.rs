@@ -4,10 +4,10 @@
 
 use std::collections::BTreeMap;
 
-use penstock_config::documents::{Connection, Document};
+use penstock_config::documents::Connection;
 use penstock_config::lease::standing;
 
-use crate::state::{DocumentKey, Sealed, State};
+use crate::state::{Sealed, State};
 
 /// One secret that a data plane may have.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -25,7 +25,8 @@ impl State {
     /// Everything that a data plane may have at this time, by name of the secret. A secret without
     /// a value is not in it.
     pub fn leases(&self, now_ms: u64) -> Vec<Leasable<'_>> {
-        let standing = standing(self.connections(), self.rules());
+        let connections: Vec<_> = self.connections().collect();
+        let standing = standing(connections, self.rules(), self.masks());
         let granted = self.granted_secrets(now_ms);
         let secrets = self.durable.secrets.iter();
         let leasable = secrets.filter_map(|(name, stored)| {
@@ -50,27 +51,12 @@ impl State {
         let mut secrets = BTreeMap::new();
         for (name, until_ms) in connections {
             // A grant on a connection that is gone is good for nothing.
-            let connection = self.connection(name);
+            let connection = self.connection_named(name);
             for secret in connection.into_iter().flat_map(Connection::secrets) {
                 let ends_ms: &mut u64 = secrets.entry(secret).or_default();
                 *ends_ms = until_ms.max(*ends_ms);
             }
         }
         secrets
-    }
-
-    /// The connection in force of that name.
-    fn connection(&self, name: &str) -> Option<&Connection> {
-        let key = DocumentKey { kind: "connection", name: name.to_owned() };
-        match &self.durable.documents.get(&key)?.document {
-            Document::Connection(connection) => Some(connection),
-            Document::Issuer(_)
-            | Document::Rule(_)
-            | Document::Role(_)
-            | Document::Person(_)
-            | Document::Webhook(_)
-            | Document::Mail(_)
-            | Document::Workload(_) => None,
-        }
     }
 }

@@ -19,6 +19,7 @@ pub mod jwks;
 mod keys;
 pub mod leases;
 pub mod live;
+mod masks;
 mod nodes;
 pub mod notify;
 pub mod outbox;
@@ -57,6 +58,7 @@ impl State {
             Event::SetSecret { by, name, sealed, client_certificate } => {
                 secrets::set(self, &by, name, sealed, client_certificate, now_ms)
             }
+            Event::MaskKeyMade { sealed } => secrets::mask_key(self, sealed, now_ms),
             Event::DeleteSecret { by, name } => secrets::delete(self, &by, &name, now_ms),
             Event::KeysFetched { issuer, source, keys } => {
                 Ok(keys::fetched(self, &issuer, &source, keys, now_ms))

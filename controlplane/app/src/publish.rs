@@ -32,6 +32,7 @@ impl State {
             issuers: issuers.chain(self.exchange_issuer()).collect(),
             connections: self.connections().cloned().collect(),
             rules: self.rules().cloned().collect(),
+            masks: self.masks().cloned().collect(),
         }
     }
 

@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
-use penstock_config::documents::{Document, ExactIdentity};
+use penstock_config::documents::ExactIdentity;
 use penstock_config::hold::{EndOutcome, LiveEvent};
+use penstock_config::identity::{Identity, TokenSource};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -125,6 +126,18 @@ impl State {
             || by_id.is_some()
     }
 
+    /// Whether the token that speaks for an identity does not hold any more: by itself, or because
+    /// the one that it was exchanged for does not.
+    pub fn is_revoked(&self, identity: &Identity, issued_ms: u64, sha256: &str) -> bool {
+        let id = identity.claims.get("jti").and_then(Value::as_str);
+        let Identity { issuer, subject, .. } = identity;
+        self.is_token_revoked(issuer, subject, issued_ms, sha256, id)
+            || identity.source().is_some_and(|source| {
+                let TokenSource { issuer, subject, sha256, id } = source;
+                self.is_token_revoked(issuer, subject, issued_ms, sha256, id)
+            })
+    }
+
     /// When an identity was revoked last, milliseconds since the Unix epoch, as far as it is kept.
     pub(crate) fn identity_revoked_ms(&self, issuer: &str, subject: &str) -> Option<u64> {
         let (issuer, subject) = (issuer.to_owned(), subject.to_owned());
@@ -135,20 +148,11 @@ impl State {
     /// Whether a webhook in force answers as the identity of a revocation.
     fn answers_as(&self, key: &RevocationKey) -> bool {
         let RevocationKey::Identity { issuer, subject } = key else { return false };
-        let answers = |document: &Document| match document {
-            Document::Webhook(webhook) => webhook
-                .answers_as
-                .as_ref()
-                .is_some_and(|one| one.issuer == *issuer && one.subject == *subject),
-            Document::Issuer(_)
-            | Document::Connection(_)
-            | Document::Rule(_)
-            | Document::Role(_)
-            | Document::Person(_)
-            | Document::Mail(_)
-            | Document::Workload(_) => false,
-        };
-        self.durable.documents.values().any(|stored| answers(&stored.document))
+        let webhooks =
+            self.durable.documents.values().filter_map(|stored| stored.document.as_webhook());
+        webhooks
+            .filter_map(|webhook| webhook.answers_as.as_ref())
+            .any(|one| one.issuer == *issuer && one.subject == *subject)
     }
 
     /// Whether somebody killed a session.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use penstock_config::certificates::PemError;
+use penstock_config::lease::{MASK_KEY, needs_mask_key};
 use serde_json::{Value, json};
 
 use crate::draft::Draft;
@@ -14,6 +15,18 @@ impl State {
     /// The generation that the next secret is sealed for.
     pub fn next_credentials_generation(&self) -> u64 {
         self.durable.credentials_generation.saturating_add(1)
+    }
+
+    /// Whether nodes need the cluster's mask key, and none was made yet.
+    pub fn lacks_mask_key(&self) -> bool {
+        !self.durable.secrets.contains_key(MASK_KEY)
+            && needs_mask_key(self.connections(), self.masks())
+    }
+
+    /// Secrets that people set, by name: all but the cluster's own.
+    pub fn named_secrets(&self) -> impl Iterator<Item = (&str, &StoredSecret)> {
+        let all = self.durable.secrets.iter().map(|(name, stored)| (name.as_str(), stored));
+        all.filter(|(name, _)| *name != MASK_KEY)
     }
 
     /// A connection in force that shows this secret to its servers as the gateway's certificate.
@@ -84,6 +97,30 @@ pub(crate) fn set(
     Ok(draft.finish(Answer::Done))
 }
 
+/// Keeps the cluster's mask key, once: with another one the same value would have another tag.
+pub(crate) fn mask_key(state: &State, sealed: Sealed, now_ms: u64) -> Result<Outcome, Refusal> {
+    let mut draft = Draft::new(state, now_ms);
+    let secrets = &state.durable.secrets;
+    if secrets.contains_key(MASK_KEY) {
+        return Ok(draft.finish(Answer::Done));
+    }
+    if sealed.generation != state.next_credentials_generation() {
+        return Err(Refusal::Generation);
+    }
+    if secrets.len() >= SECRETS_MAX {
+        return Err(Refusal::Full { what: "secrets", limit: SECRETS_MAX });
+    }
+    let stored = StoredSecret { sealed, is_client_certificate: false, updated_ms: now_ms };
+    let after = shown(Some(&stored));
+    draft.state.durable.credentials_generation = stored.sealed.generation;
+    Arc::make_mut(&mut draft.state.durable.secrets).insert(MASK_KEY.to_owned(), stored.clone());
+    draft.change(Change::SecretSet(MASK_KEY.to_owned(), stored));
+    draft.publish_revision();
+    let by = Requester::System.actor();
+    draft.act(by, "mask-key.make", "mask-key".to_owned(), &Value::Null, &after);
+    Ok(draft.finish(Answer::Done))
+}
+
 /// Forgets a secret; connections that need it answer 503 from then on.
 pub(crate) fn delete(
     state: &State,
@@ -92,6 +129,9 @@ pub(crate) fn delete(
     now_ms: u64,
 ) -> Result<Outcome, Refusal> {
     authorise(state, by, Action::WriteSecrets)?;
+    if !is_name(name) {
+        return Err(Refusal::NotFound("secret"));
+    }
     let mut draft = Draft::new(state, now_ms);
     let secrets = Arc::make_mut(&mut draft.state.durable.secrets);
     let removed = secrets.remove(name).ok_or(Refusal::NotFound("secret"))?;

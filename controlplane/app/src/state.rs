@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use imbl::OrdMap;
-use penstock_config::documents::{Connection, Document, Issuer, Role, Rule};
+use penstock_config::documents::{Connection, Document, Issuer, Mask, Role, Rule};
 use penstock_config::node::{NodeStatus, Position, SnapshotKey};
 use serde::{Deserialize, Serialize};
 
@@ -155,7 +155,7 @@ impl DocumentKey {
     /// Whether the document says who is trusted, who governs, who is one person, or who is told and
     /// may answer: only an administrator changes it.
     pub fn is_trust(&self) -> bool {
-        !matches!(self.kind, "connection" | "rule")
+        !matches!(self.kind, "connection" | "rule" | "mask")
     }
 }
 
@@ -358,58 +358,27 @@ impl State {
 
     /// Issuers in force, by name.
     pub fn issuers(&self) -> impl Iterator<Item = &Issuer> {
-        self.durable.documents.values().filter_map(|stored| match &stored.document {
-            Document::Issuer(issuer) => Some(issuer),
-            Document::Connection(_)
-            | Document::Rule(_)
-            | Document::Role(_)
-            | Document::Person(_)
-            | Document::Webhook(_)
-            | Document::Mail(_)
-            | Document::Workload(_) => None,
-        })
+        self.durable.documents.values().filter_map(|stored| stored.document.as_issuer())
     }
 
     /// Connections in force, by name.
     pub fn connections(&self) -> impl Iterator<Item = &Connection> {
-        self.durable.documents.values().filter_map(|stored| match &stored.document {
-            Document::Connection(connection) => Some(connection),
-            Document::Issuer(_)
-            | Document::Rule(_)
-            | Document::Role(_)
-            | Document::Person(_)
-            | Document::Webhook(_)
-            | Document::Mail(_)
-            | Document::Workload(_) => None,
-        })
+        self.durable.documents.values().filter_map(|stored| stored.document.as_connection())
     }
 
     /// Rules in force, by name.
     pub fn rules(&self) -> impl Iterator<Item = &Rule> {
-        self.durable.documents.values().filter_map(|stored| match &stored.document {
-            Document::Rule(rule) => Some(rule),
-            Document::Issuer(_)
-            | Document::Connection(_)
-            | Document::Role(_)
-            | Document::Person(_)
-            | Document::Webhook(_)
-            | Document::Mail(_)
-            | Document::Workload(_) => None,
-        })
+        self.durable.documents.values().filter_map(|stored| stored.document.as_rule())
     }
 
     /// Roles in force, by name.
     pub fn roles(&self) -> impl Iterator<Item = &Role> {
-        self.durable.documents.values().filter_map(|stored| match &stored.document {
-            Document::Role(role) => Some(role),
-            Document::Issuer(_)
-            | Document::Connection(_)
-            | Document::Rule(_)
-            | Document::Person(_)
-            | Document::Webhook(_)
-            | Document::Mail(_)
-            | Document::Workload(_) => None,
-        })
+        self.durable.documents.values().filter_map(|stored| stored.document.as_role())
+    }
+
+    /// Masks in force, by name.
+    pub fn masks(&self) -> impl Iterator<Item = &Mask> {
+        self.durable.documents.values().filter_map(|stored| stored.document.as_mask())
     }
 
     /// Names of connections in force that need a secret.

@@ -174,17 +174,8 @@ fn grant_state() -> impl Strategy<Value = GrantState> {
 
 /// Straight from the sentence: an allow rule reaches its connection, or a live grant is on it.
 fn may_have(secret: &str, documents: &[Document], grants: &[Grant], now_ms: u64) -> bool {
-    let connections = documents.iter().filter_map(|document| match document {
-        Document::Connection(one) => Some(one),
-        _ => None,
-    });
-    let rules: Vec<&Rule> = documents
-        .iter()
-        .filter_map(|document| match document {
-            Document::Rule(one) => Some(one),
-            _ => None,
-        })
-        .collect();
+    let connections = documents.iter().filter_map(Document::as_connection);
+    let rules: Vec<&Rule> = documents.iter().filter_map(Document::as_rule).collect();
     let allowed = |one: &Connection| {
         rules.iter().any(|rule| {
             rule.effect == Effect::Allow

@@ -29,6 +29,9 @@ pub(crate) enum Kind {
     /// Whose tokens are exchanged
     #[value(alias = "workloads")]
     Workload,
+    /// Which values are masked in what models say
+    #[value(alias = "masks")]
+    Mask,
 }
 
 impl Kind {
@@ -43,6 +46,7 @@ impl Kind {
             Self::Webhook => "webhook",
             Self::Mail => "mail",
             Self::Workload => "workload",
+            Self::Mask => "mask",
         }
     }
 }

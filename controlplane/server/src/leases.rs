@@ -71,7 +71,7 @@ fn sealed(
     let binding = Binding { node, generation, server_ms: now_ms };
     seal(&request.public_key, binding, leases).map_err(|error| match error {
         LeaseError::PublicKey => Problem::bad_request("the public key is not one"),
-        LeaseError::KeyPair | LeaseError::Open | LeaseError::Seal => {
+        LeaseError::KeyPair | LeaseError::Open | LeaseError::Seal | LeaseError::MaskKey => {
             internal("leases", &error.to_string())
         }
     })

@@ -11,13 +11,17 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use penstock_api::Failure;
 use penstock_api::correspondence::{OnceAnswer, OnceOnly, Retried};
-use penstock_app::state::KeySource;
+use penstock_app::state::{KeySource, Sealed};
 use penstock_app::vault::{self, MasterKey, SealRandom};
 use penstock_app::{Answer, Event, Refusal, Requester, State};
 use penstock_config::certificates::client_certificate;
 use penstock_config::documents::Issuer;
+use penstock_config::lease::{MASK_KEY, MASK_KEY_BYTES};
+use penstock_config::node::Position;
 use penstock_config::snapshot::SnapshotSigner;
 use penstock_store::Store;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
@@ -76,6 +80,8 @@ pub(crate) struct Worker {
     commands: mpsc::Receiver<Command>,
     /// For what fetches find out. Weak, so that the writer ends when nobody else can ask.
     own: mpsc::WeakSender<Command>,
+    /// Documents that were found to need no key that is not there.
+    looked_at: Position,
 }
 
 /// What a [`Worker`] is made of.
@@ -161,6 +167,7 @@ impl Worker {
             bell,
             commands,
             own,
+            looked_at: Position::default(),
         };
         (worker, handle)
     }
@@ -177,6 +184,7 @@ impl Worker {
                 },
                 _ = ticks.tick() => {
                     let _ = self.handle(Event::Tick).await;
+                    self.make_mask_key().await;
                 }
             }
         }
@@ -228,6 +236,7 @@ impl Worker {
             }
         }
         let kept = self.put_in_force(group).await;
+        self.make_mask_key().await;
         for (answer, reply) in answers {
             if let Some(reply) = reply {
                 // Where nothing was kept, a refusal too may rest on what was not.
@@ -249,19 +258,38 @@ impl Worker {
         name: String,
         value: &Zeroizing<String>,
     ) -> Result<Answer, Failure> {
+        let sealed = self.seal(&name, value)?;
+        let client_certificate = client_certificate(value).map(drop);
+        self.handle(Event::SetSecret { by, name, sealed, client_certificate }).await
+    }
+
+    /// Makes the cluster's mask key as soon as documents in force need it. Where that fails, nodes
+    /// refuse what they would hash, and the next tick tries again.
+    async fn make_mask_key(&mut self) {
+        if self.state.durable.position == self.looked_at || !self.state.lacks_mask_key() {
+            self.looked_at = self.state.durable.position;
+            return;
+        }
+        let Ok(random) = random::bytes::<MASK_KEY_BYTES>() else { return };
+        let value = Zeroizing::new(STANDARD.encode(*random));
+        if let Ok(sealed) = self.seal(MASK_KEY, &value) {
+            // What went wrong is told where it did.
+            let _ = self.handle(Event::MaskKeyMade { sealed }).await;
+        }
+    }
+
+    /// Seals a value for the next generation of the secrets.
+    fn seal(&self, name: &str, value: &str) -> Result<Sealed, Failure> {
         let random = random::bytes().map_err(|error| {
             log::line(Level::Error, "random", &error);
             Failure::Unavailable
         })?;
         let generation = self.state.next_credentials_generation();
         let random = SealRandom::new(&random);
-        let sealed = vault::seal(&self.master, &name, generation, value.as_bytes(), random)
-            .map_err(|error| {
-                log::line(Level::Error, "seal", &error.to_string());
-                Failure::Unavailable
-            })?;
-        let client_certificate = client_certificate(value).map(drop);
-        self.handle(Event::SetSecret { by, name, sealed, client_certificate }).await
+        vault::seal(&self.master, name, generation, value.as_bytes(), random).map_err(|error| {
+            log::line(Level::Error, "seal", &error.to_string());
+            Failure::Unavailable
+        })
     }
 
     /// One event in a transaction of its own.

@@ -53,6 +53,7 @@ impl World {
             })
             .await;
         plane.set_secret("bridge-key", &secret()).await;
+        plane.set_secret("listener-key", &secret()).await;
         let (status, answer) = plane.apply(&policy(&hook.url)).await;
         assert_eq!(status, StatusCode::OK, "{answer}");
         let client = Client::builder().no_proxy().build().unwrap();
@@ -205,7 +206,7 @@ answers_as: {{issuer: dev, subject: 'service:bridge'}}
 kind: webhook
 name: listener
 url: {hook}
-secret: bridge-key
+secret: listener-key
 events: [grant.ended]
 ---
 kind: mail

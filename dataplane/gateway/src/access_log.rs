@@ -82,6 +82,9 @@ struct Line<'l> {
     detail: Option<&'l str>,
     bytes_up: u64,
     bytes_down: u64,
+    /// How many values were masked; absent where no mask applied.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    masked: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     endpoint: Option<&'l str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -124,6 +127,7 @@ pub(crate) fn write<N: Network>(
         detail: detail.as_deref(),
         bytes_up: session.bytes_up,
         bytes_down: session.bytes_down,
+        masked: session.masked,
         endpoint: session.endpoint.as_deref(),
         first_byte_us: session.first_byte.map(|time| time.as_micros()),
         duration_us: core.network.now().saturating_sub(session.begun).as_micros(),
@@ -161,6 +165,8 @@ fn detail(reason: &Reason) -> Option<Cow<'_, str>> {
         Reason::BadRequest(why) | Reason::Ambiguous(why) => Some(Cow::Borrowed(why)),
         Reason::UpstreamTls(Some(failure)) => Some(Cow::Owned(failure.to_string())),
         Reason::UpstreamTls(None) => Some(Cow::Borrowed("TLS can't be set up on this node")),
+        Reason::Unmaskable(why) => Some(Cow::Borrowed(why.text())),
+        Reason::UnmaskableRequest(what) => Some(Cow::Borrowed(what)),
         Reason::UpstreamAnswer(status) => Some(Cow::Owned(format!("status {status}"))),
         _ => None,
     }

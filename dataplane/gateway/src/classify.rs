@@ -9,6 +9,7 @@ use std::rc::Rc;
 
 use penstock_config::catalogue::{Candidates, Classified, ClassifyError, Need};
 use penstock_config::decision::ConnectionIndex;
+use penstock_config::documents::MaskSide;
 use penstock_config::json::{Body, JsonError};
 use penstock_http::head::Framing;
 use penstock_http::media_type::is_json_utf8;
@@ -100,7 +101,7 @@ fn must_collect<N: Network>(
     session: &mut Session,
 ) -> Result<Option<u64>, Ending> {
     let in_force = core.in_force()?;
-    let (_, upstream) = locate(&in_force, identified)?;
+    let (connection, upstream) = locate(&in_force, identified)?;
     session.connection = Some(Rc::from(upstream.document.name.as_str()));
     session.protocol = Some(upstream.document.protocol);
     let coding = client.head.find(&identified.head, "content-encoding").next();
@@ -112,14 +113,31 @@ fn must_collect<N: Network>(
         let known = table.knows_path(&identified.target);
         return if known { Err(Reason::Method.into()) } else { Ok(None) };
     };
-    if rows.need() == Need::Head {
-        return Ok(None);
-    }
     let content_type = client.head.find(&identified.head, "content-type").next();
-    if !content_type.is_some_and(is_json_utf8) {
+    let is_json = content_type.is_some_and(is_json_utf8);
+    if rows.need() == Need::Head {
+        // A body that is to be masked is read too; one that can't be is refused once it is
+        // permitted, or its mask lets it through.
+        let has_body = !matches!(client.head.framing, Framing::None | Framing::Length(0));
+        if !(has_body && is_json && masks_requests(&in_force, connection, identified)) {
+            return Ok(None);
+        }
+    } else if !is_json {
         return Err(Reason::UnsupportedEncoding.into());
     }
     Ok(Some(upstream.document.limits.decision_bytes_max))
+}
+
+/// Whether bodies of this identity's requests are masked.
+fn masks_requests(
+    in_force: &CoreView,
+    connection: ConnectionIndex,
+    identified: &Identified,
+) -> bool {
+    in_force.mask(connection).is_some_and(|mask| {
+        let mask = &mask.enforced;
+        mask.concerns(MaskSide::Request) && !mask.excepts(identified.identity())
+    })
 }
 
 /// The connection, if the caller may know it.

@@ -29,6 +29,7 @@ use crate::leases::PublishedLeases;
 use crate::letters::DeskMail;
 use crate::limits::Limit;
 use crate::live::{LiveState, Marks, Revocations};
+use crate::masking::CoreMasks;
 use crate::pool::Pool;
 use crate::reason::Reason;
 use crate::registry::{OpenExchange, Registry};
@@ -200,6 +201,8 @@ pub(crate) struct Core<N: Network> {
     pub(crate) held_bytes: Rc<Bytes>,
     /// What was revoked and what has ended.
     pub(crate) live: LiveState,
+    /// What masks keep.
+    pub(crate) masks: CoreMasks,
     /// Tokens that failed, by address.
     pub(crate) failures: Failures,
     /// Where its open connections come from.
@@ -264,6 +267,7 @@ impl<N: Network> Core<N> {
             desk,
             waitings: Waitings::default(),
             live,
+            masks: CoreMasks::default(),
             failures: Failures::default(),
             addresses: Addresses::default(),
             in_force: RefCell::new(None),
@@ -409,8 +413,10 @@ impl<N: Network> Core<N> {
     /// exchange again and cuts those that are now denied, then says that it is enforced.
     pub(crate) async fn refresh(&self) {
         let Some(enforced) = self.node.published.load_full() else { return };
-        let enforced: InForce =
-            Rc::new(CoreView::new(enforced, &self.endpoints, self.network.now()));
+        let now = self.network.now();
+        let enforced: InForce = Rc::new(CoreView::new(enforced, &self.endpoints, &self.masks, now));
+        let counts = self.masks.all_counts(|connection| enforced.masks_connection(connection));
+        self.counters.masked.store(Arc::new(counts));
         let position = enforced.position;
         *self.in_force.borrow_mut() = Some(Rc::clone(&enforced));
         self.generation.set(self.generation().wrapping_add(1));

@@ -1,13 +1,16 @@
 //! Counters of one core: written by that core alone with plain stores, read by the operations
 //! thread, which folds all cores.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use penstock_config::node::Position;
 use penstock_tls::Failure;
 
 use crate::limits::Limit;
+use crate::masking::MaskCounts;
 use crate::reason::Reason;
 
 /// A number that one core writes and any thread reads.
@@ -23,6 +26,13 @@ impl Count {
     /// Takes away.
     pub(crate) fn subtract(&self, amount: u64) {
         self.0.store(self.read().wrapping_sub(amount), Ordering::Relaxed);
+    }
+
+    /// Replaces the number by a larger one.
+    pub(crate) fn raise(&self, value: u64) {
+        if value > self.read() {
+            self.set(value);
+        }
     }
 
     /// Replaces the number.
@@ -160,6 +170,18 @@ pub(crate) struct Counters {
     pub(crate) holds_open: Count,
     /// How long those that do not wait any more did, in microseconds.
     pub(crate) hold_wait_us: Count,
+    /// Values that were masked, by connection and detector; the list is replaced whole.
+    pub(crate) masked: ArcSwap<Vec<Arc<MaskCounts>>>,
+    /// Bytes of text that were looked at for values to mask.
+    pub(crate) mask_scanned_bytes: Count,
+    /// Events of streams that went through a mask.
+    pub(crate) mask_events: Count,
+    /// Bytes of text that were held after each of those, all together.
+    pub(crate) mask_held_bytes: Count,
+    /// The most that one stream held after an event.
+    pub(crate) mask_held_bytes_max: Count,
+    /// How long text was held at most while nothing came, in milliseconds.
+    pub(crate) mask_hold_ms_max: Count,
     /// Exchanges that were cut by what the control plane said was over.
     pub(crate) live_cuts: Count,
     /// Revocations in force.

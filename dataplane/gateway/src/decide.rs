@@ -11,6 +11,7 @@ use std::time::Duration;
 use penstock_config::catalogue::Classified;
 use penstock_config::decision::{ConnectionIndex, Decision, DenyCause};
 use penstock_config::digest::sha256;
+use penstock_config::identity::Identity;
 use penstock_config::node::Position;
 use penstock_reactor::buffer::{BLOCK_BYTES, Buffer, Exhausted, Pool};
 use penstock_reactor::network::Network;
@@ -18,10 +19,11 @@ use penstock_reactor::network::Network;
 use crate::classify::{ClassifiedRequest, Payload};
 use crate::client::Client;
 use crate::core::{Core, InForce};
-use crate::enforced::Upstream;
+use crate::enforced::{CoreView, Upstream};
 use crate::grants::{Granted, Use};
 use crate::guard::Bound;
 use crate::identify::{self, Identified};
+use crate::masking::Masked;
 use crate::pipeline::Ending;
 use crate::reason::{Denial, Reason};
 use crate::registry::{Entry, OpenExchange, Standing};
@@ -35,6 +37,7 @@ pub(crate) struct Permit {
     connection: ConnectionIndex,
     open: Entry<OpenExchange>,
     used: Option<Use>,
+    masked: Masked,
 }
 
 impl Permit {
@@ -64,10 +67,10 @@ impl Permit {
         grant.into_iter().chain(token)
     }
 
-    /// What keeps the exchange under the eye of later policies, for as long as it runs, and the use
-    /// of its grants.
-    pub(crate) fn into_parts(self) -> (Entry<OpenExchange>, Option<Use>) {
-        (self.open, self.used)
+    /// What keeps the exchange under the eye of later policies, for as long as it runs, the use of
+    /// its grants, and what of it is masked.
+    pub(crate) fn into_parts(self) -> (Entry<OpenExchange>, Option<Use>, Masked) {
+        (self.open, self.used, self.masked)
     }
 }
 
@@ -268,6 +271,7 @@ impl Ticket {
                 return Err(Reason::Denied(denial(rule, cause, &self.open.classified)));
             }
         };
+        let masked = masked(core, &in_force, connection, self.identified.identity())?;
         if ends_with_token {
             self.open.token_ends_ms.set(self.identified.known().expires_ms);
         }
@@ -277,7 +281,7 @@ impl Ticket {
         *self.open.standing.borrow_mut() = standing;
         self.open.touch();
         let Self { identified: Identified { head, target, .. }, payload, open, .. } = self;
-        let permit = Permit { in_force, connection, open, used };
+        let permit = Permit { in_force, connection, open, used, masked };
         Ok((permit, Cleared { head, target, payload }))
     }
 }
@@ -324,9 +328,10 @@ pub(crate) fn decide<N: Network>(
         token_ends_ms: Cell::new(token_ends_ms),
     });
     let Some(waiting) = waiting else {
+        let masked = masked(core, &in_force, connection, identified.identity())?;
         session.allowed = true;
         let Identified { head, target, .. } = identified;
-        let permit = Permit { in_force, connection, open, used: None };
+        let permit = Permit { in_force, connection, open, used: None, masked };
         return Ok(Decided::Permit(permit, Cleared { head, target, payload }));
     };
     let upstream = in_force.upstream(connection).ok_or(Reason::Internal)?;
@@ -335,6 +340,18 @@ pub(crate) fn decide<N: Network>(
     let ticket =
         Ticket { identified, payload, waiting, position, document, decision_bytes_max, open };
     Ok(Decided::Ticket(Box::new(ticket)))
+}
+
+/// What of an exchange is masked, under the policy that permits it.
+fn masked<N: Network>(
+    core: &Core<N>,
+    in_force: &CoreView,
+    connection: ConnectionIndex,
+    identity: &Identity,
+) -> Result<Masked, Reason> {
+    let upstream = in_force.upstream(connection).ok_or(Reason::Internal)?;
+    let leases = core.node.leases.load();
+    Masked::of(in_force.mask(connection), upstream, identity, &leases, in_force)
 }
 
 /// What a denied caller is told: the operation that is not allowed, not more.

@@ -215,6 +215,8 @@ pub(crate) fn is_its_fault(reason: &Reason) -> bool {
         | Reason::UpstreamAnswer(_)
         | Reason::UpstreamRedirect
         | Reason::UpstreamTimeout(_)
+        | Reason::Unmaskable(_)
+        | Reason::UnmaskableRequest(_)
         | Reason::UpstreamUnauthorized
         | Reason::Version => false,
     }

@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use crate::endpoint::{Endpoint as EndpointState, EndpointKey, Endpoints};
 use crate::leases::Leases;
+use crate::masking::{Choices, CoreMask, CoreMasks, EnforcedMask, Masks};
 use crate::queue::Queue;
 use crate::upstream_tls::{self, Digest, Security, UpstreamTlsConfigs};
 use aws_lc_rs::digest::{SHA256, digest};
 use penstock_config::catalogue::Table;
 use penstock_config::certificates::client_certificate;
 use penstock_config::decision::{ConnectionIndex, Policy};
-use penstock_config::documents::{Connection, Endpoint, Issuer, Rule};
+use penstock_config::documents::{Connection, Endpoint, Issuer, Mask, Rule};
 use penstock_config::node::Position;
 use penstock_config::snapshot::Snapshot;
 use penstock_identity::Issuers;
@@ -63,23 +64,32 @@ pub(crate) struct Upstream {
     pub(crate) table: Table,
     /// Its endpoints, at least one.
     pub(crate) endpoints: Vec<Target>,
+    /// Its mask.
+    pub(crate) mask: Option<Arc<EnforcedMask>>,
+    /// What that does here; there where its mask is.
+    pub(crate) choices: Option<Arc<Choices>>,
     /// What requests to it rest on.
     pub(crate) footing: Footing,
 }
 
-/// What of a connection a request rests on, as a digest: its document, and the certificate that its
-/// servers are shown.
+/// What of a connection a request rests on, as a digest: its document, the certificate that its
+/// servers are shown, and its mask's document.
 #[derive(Clone, Copy)]
 pub(crate) struct Footing(Option<Digest>);
 
 impl Footing {
-    fn of(connection: &Connection, certificate: &ClientCertificate) -> Self {
+    fn of(
+        connection: &Connection,
+        certificate: &ClientCertificate,
+        mask: Option<&EnforcedMask>,
+    ) -> Self {
         let Ok(document) = serde_json::to_vec(connection) else { return Self(None) };
         let shown = match certificate {
             ClientCertificate::None | ClientCertificate::Missing => None,
             ClientCertificate::Held(_, digest) => Some(digest.as_slice()),
         };
-        Self(Some(upstream_tls::digest(&[Some(document.as_slice()), shown])))
+        let mask = mask.map(|mask| mask.digest.as_slice());
+        Self(Some(upstream_tls::digest(&[Some(document.as_slice()), shown, mask])))
     }
 
     /// Whether it is the same. What has no digest is like nothing.
@@ -143,6 +153,17 @@ pub(crate) enum CompileError {
     /// A connection without endpoints.
     #[error("connection {0} has no endpoint")]
     NoEndpoint(String),
+    /// A mask that does not compile.
+    #[error("mask {name} does not compile: {problem}")]
+    Mask {
+        /// The mask.
+        name: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A connection whose mask is not there.
+    #[error("connection {0} has a mask that is not there")]
+    NoMask(String),
 }
 
 impl Enforced {
@@ -155,6 +176,7 @@ impl Enforced {
         snapshot: &Snapshot,
         leases: &Leases,
         configs: &mut UpstreamTlsConfigs,
+        masks: &mut Masks,
     ) -> Result<(Self, Vec<String>), CompileError> {
         let documents: Vec<_> = snapshot.issuers.iter().map(|one| one.document.clone()).collect();
         let policy = Policy::compile(&documents, &snapshot.connections, &snapshot.rules)
@@ -163,12 +185,14 @@ impl Enforced {
         let mut problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
         configs.begin();
         let generation = snapshot.credentials_generation;
+        let compiled_masks = compile_masks(&snapshot.masks, masks)?;
         let upstreams = snapshot
             .connections
             .iter()
             .map(|connection| {
                 let certificate = ClientCertificate::compile(connection, leases, generation);
-                Upstream::compile(connection, &certificate, configs, &mut problems)
+                let mask = mask_of(connection, &compiled_masks)?;
+                Upstream::compile(connection, &certificate, mask, configs, &mut problems)
             })
             .collect::<Result<_, _>>()?;
         let compiled = Self {
@@ -211,6 +235,30 @@ impl Enforced {
     }
 }
 
+fn compile_masks(
+    documents: &[Mask],
+    masks: &mut Masks,
+) -> Result<HashMap<String, Arc<EnforcedMask>>, CompileError> {
+    let one = |document: &Mask| {
+        let name = document.name.clone();
+        match masks.of(document) {
+            Ok(mask) => Ok((name, mask)),
+            Err(problem) => Err(CompileError::Mask { name, problem }),
+        }
+    };
+    documents.iter().map(one).collect()
+}
+
+/// A connection without its mask would be one in clear text.
+fn mask_of(
+    connection: &Connection,
+    masks: &HashMap<String, Arc<EnforcedMask>>,
+) -> Result<Option<Arc<EnforcedMask>>, CompileError> {
+    let Some(name) = &connection.mask else { return Ok(None) };
+    let mask = masks.get(name).ok_or_else(|| CompileError::NoMask(connection.name.clone()))?;
+    Ok(Some(Arc::clone(mask)))
+}
+
 fn shows(rules: &[Rule]) -> HashMap<String, Vec<String>> {
     let shown = |rule: &Rule| {
         let show = rule.approval.as_ref().map(|approval| approval.show.clone())?;
@@ -223,6 +271,7 @@ impl Upstream {
     fn compile(
         connection: &Connection,
         certificate: &ClientCertificate,
+        mask: Option<Arc<EnforcedMask>>,
         configs: &mut UpstreamTlsConfigs,
         problems: &mut Vec<String>,
     ) -> Result<Self, CompileError> {
@@ -243,8 +292,9 @@ impl Upstream {
         if endpoints.is_empty() {
             return Err(CompileError::NoEndpoint(connection.name.clone()));
         }
-        let footing = Footing::of(connection, certificate);
-        Ok(Self { document: connection.clone(), table, endpoints, footing })
+        let footing = Footing::of(connection, certificate, mask.as_deref());
+        let choices = mask.as_ref().map(|mask| Arc::new(Choices::of(mask, &connection.name)));
+        Ok(Self { document: connection.clone(), table, endpoints, mask, choices, footing })
     }
 
     /// Whether the certificate that its servers are shown is here, where they are shown one.
@@ -316,11 +366,17 @@ pub(crate) struct CoreView {
     enforced: Arc<Enforced>,
     targets: Vec<Rc<[Rc<CoreTarget>]>>,
     queues: Vec<Rc<Queue>>,
+    masks: Vec<Option<Rc<CoreMask>>>,
 }
 
 impl CoreView {
     /// A view for the core that calls.
-    pub(crate) fn new(enforced: Arc<Enforced>, endpoints: &Endpoints, now: Duration) -> Self {
+    pub(crate) fn new(
+        enforced: Arc<Enforced>,
+        endpoints: &Endpoints,
+        masks: &CoreMasks,
+        now: Duration,
+    ) -> Self {
         let one = |target: &Target| {
             let target = target.clone();
             let state = endpoints.of(target.key(), now);
@@ -330,7 +386,8 @@ impl CoreView {
         let targets = enforced.upstreams.iter().map(own).collect();
         let queue = |upstream: &Upstream| endpoints.queue(&upstream.document.name);
         let queues = enforced.upstreams.iter().map(queue).collect();
-        Self { enforced, targets, queues }
+        let masks = enforced.upstreams.iter().map(|one| CoreMask::of(one, masks)).collect();
+        Self { enforced, targets, queues, masks }
     }
 
     /// Whether it is a view of this policy.
@@ -346,6 +403,16 @@ impl CoreView {
     /// The queue before a connection's endpoints.
     pub(crate) fn queue(&self, index: ConnectionIndex) -> Option<&Rc<Queue>> {
         self.queues.get(usize::try_from(index.0).ok()?)
+    }
+
+    /// The mask of a connection.
+    pub(crate) fn mask(&self, index: ConnectionIndex) -> Option<&Rc<CoreMask>> {
+        self.masks.get(usize::try_from(index.0).ok()?)?.as_ref()
+    }
+
+    /// Whether a connection of this name has a mask.
+    pub(crate) fn masks_connection(&self, name: &str) -> bool {
+        self.policy.connection(name).is_some_and(|index| self.mask(index).is_some())
     }
 
     /// The endpoints of a connection.

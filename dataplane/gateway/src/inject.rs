@@ -1,7 +1,7 @@
 //! Inject: the head that goes up is written anew from parsed values, with the model's own
 //! credential in place of the caller's.
 
-use std::cell::RefCell;
+use std::cell::{Ref, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ use crate::grants::Use;
 use crate::guard::Bound;
 use crate::leases::{Injected, Leases};
 use crate::limits::Limit;
+use crate::masking::Masked;
 use crate::output::HeadBlock;
 use crate::pipeline::Ending;
 use crate::queue::Queue;
@@ -44,6 +45,8 @@ pub(crate) struct Outbound {
     pub(crate) repeatable: bool,
     /// Whether the answer has no body whatever its head says.
     pub(crate) to_head_request: bool,
+    /// What of it is masked.
+    pub(crate) masked: Masked,
     /// Keeps the exchange under the eye of later policies.
     pub(crate) _open: Entry<OpenExchange>,
     /// The use that is reserved for it, where it is granted. It ends with the exchange.
@@ -128,6 +131,17 @@ impl Outbound {
         self.payload.replace(Payload::None)
     }
 
+    /// The body, to look at.
+    pub(crate) fn body(&self) -> Ref<'_, Payload> {
+        self.payload.borrow()
+    }
+
+    /// Another body goes up.
+    pub(crate) fn replace_body(&self, body: Buffer) {
+        let length = u64::try_from(body.len()).unwrap_or(u64::MAX);
+        self.payload.replace(Payload::Collected { buffers: vec![body], length });
+    }
+
     /// Bytes may go to a model server from now on. Whether some may have before.
     pub(crate) fn sending(&self) -> bool {
         self.used.as_ref().is_some_and(|used| {
@@ -181,7 +195,7 @@ pub(crate) fn inject<N: Network>(
     let footing = upstream.footing;
     let connection = session.connection.clone().unwrap_or_default();
     let Cleared { head, target, payload } = cleared;
-    let (open, used) = permit.into_parts();
+    let (open, used, masked) = permit.into_parts();
     let source = Source { connection, footing, credential, head, target };
     Ok(Outbound {
         tries: RefCell::new(tries),
@@ -193,6 +207,7 @@ pub(crate) fn inject<N: Network>(
         repeatable: client.head.method.is_safe() && matches!(payload, Payload::None),
         to_head_request: session.method == "HEAD",
         payload: RefCell::new(payload),
+        masked,
         _open: open,
         used,
     })

@@ -10,8 +10,10 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use penstock_config::documents::{Connection, CredentialScheme};
+use penstock_config::lease::{MASK_KEY, MASK_KEY_BYTES, mask_key};
 use penstock_reactor::locked::{Arena, ArenaFull, Locked};
 use penstock_reactor::network::Network;
+use zeroize::Zeroizing;
 
 use crate::core::{Core, Report};
 use crate::enforced::{CoreView, Enforced, Upstream};
@@ -75,6 +77,12 @@ impl Leases {
     /// have it, or not yet.
     pub(crate) fn value(&self, secret: &str, generation: u64) -> Option<&Value> {
         self.by_secret.get(secret)?.at(generation)
+    }
+
+    /// The cluster's mask key, for values that are hashed under documents of this generation; none:
+    /// this node has it not yet.
+    pub(crate) fn mask_key(&self, generation: u64) -> Option<Zeroizing<[u8; MASK_KEY_BYTES]>> {
+        mask_key(self.value(MASK_KEY, generation)?.bytes()).ok()
     }
 
     /// The header that a connection's requests need; none where its server wants none.

@@ -30,6 +30,7 @@ mod leases;
 mod letters;
 mod limits;
 mod live;
+mod masking;
 mod names;
 mod node;
 mod operations;

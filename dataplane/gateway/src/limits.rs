@@ -52,11 +52,15 @@ pub(crate) enum Limit {
     BodyBytes,
     /// A whole exchange; of the connection's document.
     Stream,
+    /// Bytes of a whole answer that is masked; of the mask's document.
+    MaskedBytes,
+    /// How long a stream may be silent while text of it is held; of the mask's document.
+    Stalled,
 }
 
 impl Limit {
     /// All of them.
-    pub(crate) const ALL: [Self; 24] = [
+    pub(crate) const ALL: [Self; 26] = [
         Self::HeadBytes,
         Self::HeaderCount,
         Self::TargetBytes,
@@ -81,6 +85,8 @@ impl Limit {
         Self::DecisionBytes,
         Self::BodyBytes,
         Self::Stream,
+        Self::MaskedBytes,
+        Self::Stalled,
     ];
 
     /// The key that sets it.
@@ -110,6 +116,8 @@ impl Limit {
             Self::DecisionBytes => "decision_bytes_max",
             Self::BodyBytes => "body_bytes_max",
             Self::Stream => "stream_ms_max",
+            Self::MaskedBytes => "masked_bytes_max",
+            Self::Stalled => "stalled_ms_max",
         }
     }
 }

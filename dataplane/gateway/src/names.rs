@@ -79,3 +79,16 @@ pub(crate) const LIVE_AGE: &str = "penstock_live_age_seconds";
 pub(crate) const LIVE_REVOCATIONS: &str = "penstock_live_revocations";
 /// Exchanges that were cut because a grant ended or something was revoked.
 pub(crate) const LIVE_CUTS: &str = "penstock_live_cuts_total";
+/// Values that were masked, by connection and detector.
+pub(crate) const MASK_VALUES: &str = "penstock_mask_values_total";
+/// Bytes of text that were looked at for values to mask.
+pub(crate) const MASK_SCANNED_BYTES: &str = "penstock_mask_scanned_bytes_total";
+/// Events of streams that went through a mask.
+pub(crate) const MASK_EVENTS: &str = "penstock_mask_events_total";
+/// Bytes of text that were held after each of those events, all together: with the number of
+/// events, what is held on the average.
+pub(crate) const MASK_HELD_BYTES: &str = "penstock_mask_held_bytes_total";
+/// The most that one stream held after an event, in bytes of text.
+pub(crate) const MASK_HELD_BYTES_MAX: &str = "penstock_mask_held_bytes_max";
+/// The longest that text was held while nothing came, in milliseconds.
+pub(crate) const MASK_HOLD_MS_MAX: &str = "penstock_mask_hold_ms_max";

@@ -167,9 +167,10 @@ fn gather(views: &Views) -> prometheus::Result<Vec<MetricFamily>> {
     }
     registry.register(Box::new(held))?;
     hold_waits(&registry, views)?;
+    masked_values(&registry, views)?;
     handshakes(&registry, views, names::TLS_ACCEPTED, |core| &core.tls_accepted)?;
     handshakes(&registry, views, names::TLS_CONNECTED, |core| &core.tls_connected)?;
-    let totals: [(&str, Getter); 16] = [
+    let totals: [(&str, Getter); 19] = [
         (names::CLIENTS_ACCEPTED, |core| &core.clients_accepted),
         (names::CLIENTS_REFUSED, |core| &core.clients_refused),
         (names::TOKENS_VERIFIED, |core| &core.tokens_verified),
@@ -186,12 +187,15 @@ fn gather(views: &Views) -> prometheus::Result<Vec<MetricFamily>> {
         (names::BYTES_UP, |core| &core.bytes_up),
         (names::LOG_DROPPED, |core| &core.log_dropped),
         (names::LIVE_CUTS, |core| &core.live_cuts),
+        (names::MASK_SCANNED_BYTES, |core| &core.mask_scanned_bytes),
+        (names::MASK_EVENTS, |core| &core.mask_events),
+        (names::MASK_HELD_BYTES, |core| &core.mask_held_bytes),
     ];
     for (name, getter) in totals {
         per_core(&registry, views, name, getter, true)?;
     }
     per_core(&registry, views, names::PANICS, |core| &core.panics, true)?;
-    let gauges: [(&str, Getter); 7] = [
+    let gauges: [(&str, Getter); 9] = [
         (names::CLIENTS_OPEN, |core| &core.clients_open),
         (names::EXCHANGES_OPEN, |core| &core.exchanges_open),
         (names::UPSTREAM_WAITING, |core| &core.upstream_waiting),
@@ -199,6 +203,8 @@ fn gather(views: &Views) -> prometheus::Result<Vec<MetricFamily>> {
         (names::POLICY_VERSION, |core| &core.version),
         (names::HOLDS_OPEN, |core| &core.holds_open),
         (names::LIVE_REVOCATIONS, |core| &core.live_revocations),
+        (names::MASK_HELD_BYTES_MAX, |core| &core.mask_held_bytes_max),
+        (names::MASK_HOLD_MS_MAX, |core| &core.mask_hold_ms_max),
     ];
     for (name, getter) in gauges {
         per_core(&registry, views, name, getter, false)?;
@@ -220,6 +226,20 @@ fn hold_waits(registry: &Registry, views: &Views) -> prometheus::Result<()> {
     }
     registry.register(Box::new(sum))?;
     registry.register(Box::new(count))
+}
+
+/// Values that were masked, by connection and detector, all cores together.
+fn masked_values(registry: &Registry, views: &Views) -> prometheus::Result<()> {
+    let options = Opts::new(names::MASK_VALUES, "values that were masked");
+    let family = IntCounterVec::new(options, &["connection", "detector"])?;
+    for core in views.cores.iter() {
+        for counts in core.masked.load().iter() {
+            for (detector, values) in counts.by_detector() {
+                family.with_label_values(&[counts.connection(), detector]).inc_by(values);
+            }
+        }
+    }
+    registry.register(Box::new(family))
 }
 
 fn handshakes(

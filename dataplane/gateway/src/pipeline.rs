@@ -4,8 +4,9 @@
 //! `Request -> Identified -> Classified -> Permit -> Outbound -> Conversation -> relayed`
 //!
 //! A request that needs approval is a `Ticket` first, which becomes a `Permit` once it is granted.
-//! Every way out is one [`Ending`]; `conclude` says it to the caller and to the record. Masking
-//! will stand in `relay`, recordings in `conclude`.
+//! Every way out is one [`Ending`]; `conclude` says it to the caller and to the record. What of
+//! it is masked comes with its permit, and is masked in `relay`; recordings will stand in
+//! `conclude`.
 
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
@@ -25,6 +26,7 @@ use crate::forward;
 use crate::hold;
 use crate::identify;
 use crate::inject;
+use crate::masking;
 use crate::reason::Reason;
 use crate::relay::Cut;
 use crate::respond;
@@ -86,6 +88,7 @@ async fn story<N: Network>(
         Decided::Ticket(ticket) => hold::hold(core, client, ticket, session).await?,
     };
     let outbound = inject::inject(core, client, permit, cleared, session)?;
+    masking::prepare(core, client, &outbound, session).await?;
     forward::forward(core, client, outbound, session).await
 }
 

@@ -150,7 +150,8 @@ fn readable(agent: &[u8]) -> String {
     agent.iter().take(AGENT_BYTES_MAX).map(character).collect()
 }
 
-/// The fields that the rules want shown.
+/// The fields that the rules want shown, under the connection's mask: who will look at them is not
+/// known, so it excepts nobody.
 fn fields<N: Network>(
     core: &Core<N>,
     client: &Client<N>,
@@ -166,7 +167,13 @@ fn fields<N: Network>(
     let rules = ticket.waiting().rules();
     let paths: Vec<&str> =
         rules.iter().flat_map(|rule| in_force.shows(rule)).map(String::as_str).collect();
-    Ok(shown(&paths, buffers))
+    let connection = in_force.policy.connection(&ticket.open().connection);
+    let connection = connection.ok_or(Reason::NoConnection)?;
+    let mask = in_force.mask(connection);
+    Ok(shown(&paths, buffers, |value| match mask {
+        Some(mask) => mask.shown(&value, &core.counters),
+        None => value,
+    }))
 }
 
 #[cfg(test)]

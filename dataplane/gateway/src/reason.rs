@@ -7,6 +7,7 @@ use std::sync::Arc;
 use penstock_tls::Failure;
 
 use crate::limits::Limit;
+use crate::masking::Unmaskable;
 
 /// Every way in which an exchange can end. Nothing here carries a byte of the request.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -82,6 +83,11 @@ pub(crate) enum Reason {
     TooLarge(Limit),
     /// No token, or one that does not hold; the label says why, to us only.
     Unauthenticated(&'static str),
+    /// A mask applies, and the answer can't be masked.
+    Unmaskable(Unmaskable),
+    /// A mask applies, and this of the request asks for what can't be masked, or can't be masked
+    /// itself.
+    UnmaskableRequest(&'static str),
     /// A body that must be read but can't.
     UnsupportedEncoding,
     /// The model server gave this status, or no stream of events, after the caller had been told
@@ -156,6 +162,7 @@ impl Reason {
             Self::DigestRequired => Some(Limit::DecisionBytes),
             Self::StreamTooLong => Some(Limit::Stream),
             Self::TargetTooLong => Some(Limit::TargetBytes),
+            Self::Unmaskable(Unmaskable::TooLong) => Some(Limit::MaskedBytes),
             Self::Served
             | Self::Ambiguous(_)
             | Self::ApprovalDenied(_)
@@ -183,6 +190,8 @@ impl Reason {
             | Self::SessionKilled
             | Self::TokenEnded
             | Self::Unauthenticated(_)
+            | Self::Unmaskable(_)
+            | Self::UnmaskableRequest(_)
             | Self::UnsupportedEncoding
             | Self::UpstreamAnswer(_)
             | Self::UpstreamUnreachable
@@ -201,7 +210,7 @@ impl Reason {
     }
 
     /// How many labels there are: the length of a counter table.
-    pub(crate) const LABELS: [&'static str; 46] = [
+    pub(crate) const LABELS: [&'static str; 48] = [
         "served",
         "ambiguous_request",
         "bad_request",
@@ -248,6 +257,8 @@ impl Reason {
         "session_killed",
         "token_ended",
         "upstream_answer",
+        "unmaskable",
+        "unmaskable_request",
     ];
 
     /// Position of its label in [`Self::LABELS`].
@@ -299,6 +310,8 @@ impl Reason {
             Self::SessionKilled => 43,
             Self::TokenEnded => 44,
             Self::UpstreamAnswer(_) => 45,
+            Self::Unmaskable(_) => 46,
+            Self::UnmaskableRequest(_) => 47,
         }
     }
 
@@ -311,7 +324,7 @@ impl Reason {
     pub(crate) fn status(&self) -> u16 {
         match self {
             Self::Served => 200,
-            Self::Ambiguous(_) | Self::BadRequest(_) => 400,
+            Self::Ambiguous(_) | Self::BadRequest(_) | Self::UnmaskableRequest(_) => 400,
             Self::Revoked | Self::TokenEnded | Self::Unauthenticated(_) => 401,
             Self::ApprovalDenied(_)
             | Self::ApprovalExpired(_)
@@ -333,7 +346,8 @@ impl Reason {
             Self::HeadTooLarge(_) => 431,
             Self::Internal => 500,
             Self::NotImplemented => 501,
-            Self::UpstreamAnswer(_)
+            Self::Unmaskable(_)
+            | Self::UpstreamAnswer(_)
             | Self::UpstreamUnreachable
             | Self::UpstreamProtocol
             | Self::UpstreamRedirect
@@ -360,6 +374,7 @@ impl Reason {
             Self::ConnectionChanged => "policy_stale",
             Self::DigestRequired | Self::HeadTooLarge(_) | Self::TargetTooLong => "too_large",
             Self::StreamTooLong | Self::ClientStalled => "timeout",
+            Self::UnmaskableRequest(_) => "unmaskable",
             Self::UpstreamConnectTimeout(_) => "upstream_timeout",
             other => other.label(),
         }
@@ -405,6 +420,8 @@ impl Reason {
             | Self::RateLimited
             | Self::Unexplained(_)
             | Self::Unauthenticated(_)
+            | Self::Unmaskable(_)
+            | Self::UnmaskableRequest(_)
             | Self::UnsupportedEncoding
             | Self::UpstreamAnswer(_)
             | Self::UpstreamConnectTimeout(_)

@@ -1,10 +1,17 @@
 //! Relay: the model server's answer, parsed as strictly as a request, passed on slice by slice. A
 //! stream of events is passed on up to the end of its last whole event, so that it can be cut
-//! between two events at any time.
+//! between two events at any time. Under a mask an answer goes another way: [`events`] or
+//! [`whole`].
+
+mod events;
+mod whole;
+
+pub(crate) use events::TURN_MAX;
 
 use std::pin::{Pin, pin};
 use std::time::Duration;
 
+use penstock_config::documents::MaskSide;
 use penstock_http::body::{BodyDecoder, Step};
 use penstock_http::chunk::{CHUNK_END, LAST_CHUNK, chunk_head};
 use penstock_http::head::{
@@ -20,11 +27,12 @@ use crate::guard::{Guard, Interrupt};
 use crate::inject::Outbound;
 use crate::input::{HeadFailure, Input};
 use crate::limits::Limit;
+use crate::masking::{Masked, Way};
 use crate::output::Output;
 use crate::pieces::Pieces;
 use crate::pipeline::Ending;
 use crate::reason::Reason;
-use crate::reply_head;
+use crate::reply_head::{self, Framed};
 use crate::session::Session;
 
 /// What the caller gets when an answer that was under way can't be finished.
@@ -55,6 +63,9 @@ pub(crate) struct Downlink<'c, N: Network> {
     pub(crate) committed: bool,
 }
 
+/// What comes of waiting for the next bytes.
+type Next = Result<Result<Option<Buffer>, NetworkError>, Interrupt>;
+
 /// Interim answers (1xx) that are dropped before an answer; more are nonsense.
 pub(crate) const INTERIM_MAX: usize = 8;
 
@@ -70,7 +81,7 @@ pub(crate) const REPLY_LIMITS: HeadLimits =
 
 /// Reads the answer and passes it on. `Ok(true)`: the upstream's side allows another request.
 pub(crate) async fn run<N: Network, R: Receiver, S: Sender>(
-    link: Downlink<'_, N>,
+    mut link: Downlink<'_, N>,
     input: &mut Input<R>,
     output: &mut Output<S>,
     reply: &mut ResponseHead,
@@ -81,6 +92,14 @@ pub(crate) async fn run<N: Network, R: Receiver, S: Sender>(
     if reply.status == 401 {
         return Err(Reason::UpstreamUnauthorized.into());
     }
+    let way = Way::of(&link.outbound.masked, reply, &head).map_err(Reason::Unmaskable)?;
+    if let Way::Whole(whole) = way
+        && !link.committed
+    {
+        link.pass_whole(whole, head, reply, input, output, session).await?;
+        return Ok(reply.keep_alive && reply.framing != ResponseFraming::UntilClose);
+    }
+    let events = link.event_mask(way, session);
     let body = if link.committed {
         // Its head was written long ago: only what it announced may follow.
         let is_announced = (200..300).contains(&reply.status)
@@ -91,20 +110,24 @@ pub(crate) async fn run<N: Network, R: Receiver, S: Sender>(
         session.status = reply.status;
         Body::committed(reply)
     } else {
-        let answer = reply_head::write(&link, reply, &head, session)?;
+        let framed = if events.is_some() { Framed::Anew } else { Framed::AsItComes };
+        let answer = reply_head::write(&link, reply, &head, session, framed)?;
         session.status = reply.status;
         output.outgoing.push(answer.bytes);
         Body::new(&link, reply, answer.kind)
     };
     drop(head);
-    *link.conversation.cut.borrow_mut() = Some(body.cut());
+    let cut = events.as_ref().map_or_else(|| body.cut(), |events| link.cut_of(events));
+    *link.conversation.cut.borrow_mut() = Some(cut);
     *link.answering = true;
     let has_body = !body.decoder.is_done();
     if input.unused_bytes() == 0 || !has_body {
         link.flush(output).await?;
     }
-    if has_body {
-        link.pass_body(body, input, output, session).await?;
+    match events {
+        Some(events) => link.pass_events(events, body.decoder, input, output, session).await?,
+        None if has_body => link.pass_body(body, input, output, session).await?,
+        None => {}
     }
     link.conversation.cut.borrow_mut().take();
     Ok(reply.keep_alive && reply.framing != ResponseFraming::UntilClose)
@@ -186,32 +209,52 @@ impl<N: Network> Downlink<'_, N> {
                 let next = pin!(input.next());
                 self.next(gap, next, &body, output).await?
             };
-            match next {
-                Ok(Ok(Some(buffer))) => {
+            match self.received(next)? {
+                Some(buffer) => {
                     let pool = self.core.network.pool();
                     let rest = body.take(pool, buffer).map_err(|reason| self.ending(reason))?;
                     input.put_back(rest);
                 }
-                Ok(Ok(None)) => {
+                None => {
                     let ended = body.decoder.finish();
                     ended.map_err(|_| self.ending(Reason::UpstreamReset))?;
                     body.end();
                 }
-                Ok(Err(NetworkError::Exhausted)) => return Err(self.ending(Reason::NO_BUFFERS)),
-                Ok(Err(_)) => return Err(self.ending(Reason::UpstreamReset)),
-                Err(interrupt) => {
-                    let elapsed = Reason::UpstreamTimeout(Limit::StreamGap);
-                    return Err(self.ending(self.guard.reason(interrupt, elapsed)));
-                }
             }
-            let bytes = self.emit(&mut body, output)?;
+            let (chunked, ended) = (body.chunked, body.ended);
+            let bytes = self.emit(&mut body.free, chunked, ended, output)?;
             *self.conversation.cut.borrow_mut() = Some(body.cut());
             self.flush(output).await?;
-            self.core.counters.bytes_down.add(bytes);
-            session.bytes_down = session.bytes_down.saturating_add(bytes);
+            self.count_down(bytes, session);
             if body.ended {
                 return Ok(());
             }
+        }
+    }
+
+    /// What came of waiting for the model server; none at the end of its side.
+    fn received(&self, next: Next) -> Result<Option<Buffer>, Ending> {
+        match next {
+            Ok(Ok(received)) => Ok(received),
+            Ok(Err(NetworkError::Exhausted)) => Err(self.ending(Reason::NO_BUFFERS)),
+            Ok(Err(_)) => Err(self.ending(Reason::UpstreamReset)),
+            Err(interrupt) => {
+                let elapsed = Reason::UpstreamTimeout(Limit::StreamGap);
+                Err(self.ending(self.guard.reason(interrupt, elapsed)))
+            }
+        }
+    }
+
+    fn count_down(&self, bytes: u64, session: &mut Session) {
+        self.core.counters.bytes_down.add(bytes);
+        session.bytes_down = session.bytes_down.saturating_add(bytes);
+    }
+
+    /// Whether a mask concerns answers of this exchange.
+    pub(crate) fn masks_answers(&self) -> bool {
+        match &self.outbound.masked {
+            Masked::No => false,
+            Masked::By(applied) => applied.concerns(MaskSide::Response),
         }
     }
 
@@ -244,19 +287,25 @@ impl<N: Network> Downlink<'_, N> {
     }
 
     /// Frames what is free to go as one chunk.
-    fn emit<S: Sender>(&self, body: &mut Body, output: &mut Output<S>) -> Result<u64, Ending> {
-        let length: usize = body.free.iter().map(|piece| piece.len()).sum();
-        if length > 0 && body.chunked {
+    fn emit<S: Sender>(
+        &self,
+        free: &mut Vec<Buffer>,
+        chunked: bool,
+        ended: bool,
+        output: &mut Output<S>,
+    ) -> Result<u64, Ending> {
+        let length: usize = free.iter().map(|piece| piece.len()).sum();
+        if length > 0 && chunked {
             let size = self.core.network.pool().copy(chunk_head(length).as_ref());
             output.outgoing.push(size.map_err(|_| self.ending(Reason::NO_BUFFERS))?);
         }
-        for piece in body.free.drain(..) {
+        for piece in free.drain(..) {
             output.outgoing.push(piece);
         }
-        if length > 0 && body.chunked {
+        if length > 0 && chunked {
             output.outgoing.push(Buffer::from_static(CHUNK_END));
         }
-        if body.ended && body.chunked {
+        if ended && chunked {
             output.outgoing.push(Buffer::from_static(LAST_CHUNK));
         }
         Ok(u64::try_from(length).unwrap_or(u64::MAX))

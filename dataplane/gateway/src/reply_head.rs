@@ -8,6 +8,7 @@ use penstock_reactor::buffer::Buffer;
 use penstock_reactor::network::Network;
 
 use crate::enforced::Target;
+use crate::masking;
 use crate::output::HeadBlock;
 use crate::pipeline::Ending;
 use crate::reason::Reason;
@@ -22,17 +23,35 @@ pub(crate) struct Answer {
     pub(crate) kind: Option<StreamKind>,
 }
 
+/// How the body goes to the caller.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Framed {
+    /// As it comes.
+    AsItComes,
+    /// Written anew, event by event.
+    Anew,
+    /// Masked whole: its length, and how many values were.
+    Masked {
+        /// Bytes.
+        length: u64,
+        /// Values.
+        values: u64,
+    },
+}
+
 /// Writes the head that the caller gets.
 pub(crate) fn write<N: Network>(
     link: &Downlink<'_, N>,
     reply: &ResponseHead,
     head: &[u8],
     session: &Session,
+    framed: Framed,
 ) -> Result<Answer, Ending> {
     let location = location(link, reply, head, session)?;
     let pool = link.core.network.pool();
     let mut block = HeadBlock::new(pool).map_err(|_| Reason::NO_BUFFERS)?;
-    fields(&mut block, link, reply, head, session, location.as_deref())
+    let reply_head = (reply, head);
+    fields(&mut block, link, reply_head, session, location.as_deref(), framed)
         .map_err(|_| Reason::UpstreamProtocol)?;
     Ok(Answer { bytes: block.freeze(), kind: kind(reply, head) })
 }
@@ -40,26 +59,38 @@ pub(crate) fn write<N: Network>(
 fn fields<N: Network>(
     block: &mut HeadBlock,
     link: &Downlink<'_, N>,
-    reply: &ResponseHead,
-    head: &[u8],
+    (reply, head): (&ResponseHead, &[u8]),
     session: &Session,
     location: Option<&str>,
+    framed: Framed,
 ) -> Result<(), WriteError> {
     let mut writer = ResponseWriter::start(block, reply.status)?;
+    let has_body = reply.framing != ResponseFraming::None;
+    let is_masked = framed != Framed::AsItComes || (link.masks_answers() && !has_body);
     for (name, value) in reply.passing_down(head) {
-        writer.header(name, value)?;
+        if !(is_masked && masking::untrue(name)) {
+            writer.header(name, value)?;
+        }
     }
     if let Some(location) = location {
         writer.header(b"location", location.as_bytes())?;
     }
     writer.header(b"penstock-session", session.id.as_str().as_bytes())?;
     let old = link.request.version == Version::Http10;
-    let until_close =
-        old && matches!(reply.framing, ResponseFraming::Chunked | ResponseFraming::UntilClose);
+    let framing = match framed {
+        Framed::AsItComes => reply.framing,
+        Framed::Anew => ResponseFraming::Chunked,
+        Framed::Masked { length, values } => {
+            writer.header(b"penstock-masked", values.to_string().as_bytes())?;
+            ResponseFraming::Length(length)
+        }
+    };
+    let has_end = matches!(framing, ResponseFraming::None | ResponseFraming::Length(_));
+    let until_close = old && !has_end;
     if !link.goes_on || until_close {
         writer.close()?;
     }
-    match reply.framing {
+    match framing {
         ResponseFraming::None => writer.finish_none(),
         ResponseFraming::Length(length) => writer.finish_length(length),
         ResponseFraming::Chunked | ResponseFraming::UntilClose if old => {

@@ -51,6 +51,8 @@ pub(crate) struct Session {
     pub(crate) bytes_up: u64,
     /// Bytes of the answer's body.
     pub(crate) bytes_down: u64,
+    /// Values that were masked, in both directions; none where no mask applied.
+    pub(crate) masked: Option<u64>,
     /// From the head to the first byte of the model's answer.
     pub(crate) first_byte: Option<Duration>,
     /// The endpoint that served it.

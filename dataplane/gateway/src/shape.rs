@@ -157,6 +157,8 @@ fn extension(reason: &Reason, session: &Session) -> Value {
         | Reason::TokenEnded
         | Reason::TooLarge(_)
         | Reason::Unauthenticated(_)
+        | Reason::Unmaskable(_)
+        | Reason::UnmaskableRequest(_)
         | Reason::UnsupportedEncoding
         | Reason::UpstreamAnswer(_)
         | Reason::UpstreamConnectTimeout(_)
@@ -222,9 +224,7 @@ fn message(reason: &Reason, session: &Session) -> String {
         Reason::NoConnection => "no such connection".to_owned(),
         Reason::NotImplemented => "this method or coding is not spoken here".to_owned(),
         Reason::Overloaded(_) => "this node is overloaded".to_owned(),
-        Reason::ConnectionChanged => {
-            format!("{connection} was changed meanwhile, and nothing was sent")
-        }
+        Reason::ConnectionChanged => format!("{connection} was changed, and nothing was sent"),
         Reason::PolicyStale => "this node has no confirmed policy".to_owned(),
         Reason::RateLimited => "too many tokens of this address were not valid".to_owned(),
         Reason::Revoked => "this access was revoked".to_owned(),
@@ -238,6 +238,10 @@ fn message(reason: &Reason, session: &Session) -> String {
             "a token is needed: `Authorization: Bearer …` or `x-api-key`".to_owned()
         }
         Reason::Unauthenticated(_) => "the token is not valid".to_owned(),
+        Reason::Unmaskable(_) => server("gave an answer that can't be masked"),
+        Reason::UnmaskableRequest(what) => {
+            format!("answers of {connection} are masked, and this can't be: {what}")
+        }
         Reason::UnsupportedEncoding => {
             "the body must be plain JSON: `Content-Type: application/json`, no coding".to_owned()
         }

@@ -14,19 +14,27 @@ const BODY_BYTES_MAX: usize = 1024 * 1024;
 /// What is shown of a member that stands more than once.
 const TWICE: &str = "(more than once)";
 
+/// Characters of a value that are masked beyond those that are shown, so that none is shown whose
+/// end was cut off before it was known for what it is.
+const MASKED_AHEAD: usize = 1_024;
+
 /// A chosen field: its path, and its value once it was found.
 struct Field<'p> {
     path: &'p str,
     value: Option<String>,
 }
 
-/// The fields at these dotted paths, in their order; at most [`SHOWN_MAX`]. None where the body is
-/// no JSON object, or too large to look into.
-pub(crate) fn shown(paths: &[&str], body: &[Buffer]) -> Vec<(String, String)> {
+/// The fields at these dotted paths, in their order, masked; at most [`SHOWN_MAX`]. None where the
+/// body is no JSON object, or too large to look into.
+pub(crate) fn shown(
+    paths: &[&str],
+    body: &[Buffer],
+    mask: impl Fn(String) -> String,
+) -> Vec<(String, String)> {
     if paths.is_empty() {
         return Vec::new();
     }
-    gathered(body).map(|body| shown_of(paths, &body)).unwrap_or_default()
+    gathered(body).map(|body| shown_of(paths, &body, mask)).unwrap_or_default()
 }
 
 /// Whether a body asks for a stream: a JSON object whose one `stream` is `true`.
@@ -53,7 +61,7 @@ fn gathered(body: &[Buffer]) -> Option<Cow<'_, [u8]>> {
     Some(Cow::Owned(whole))
 }
 
-fn shown_of(paths: &[&str], body: &[u8]) -> Vec<(String, String)> {
+fn shown_of(paths: &[&str], body: &[u8], mask: impl Fn(String) -> String) -> Vec<(String, String)> {
     let mut fields: Vec<Field<'_>> = Vec::new();
     for path in paths {
         if fields.len() < SHOWN_MAX && fields.iter().all(|field| field.path != *path) {
@@ -65,7 +73,7 @@ fn shown_of(paths: &[&str], body: &[u8]) -> Vec<(String, String)> {
     if read.is_err() || deserializer.end().is_err() {
         return Vec::new();
     }
-    let found = |field: Field<'_>| Some((field.path.to_owned(), field.value?));
+    let found = |field: Field<'_>| Some((field.path.to_owned(), cut(&mask(field.value?))));
     fields.into_iter().filter_map(found).collect()
 }
 
@@ -124,7 +132,9 @@ impl<'de> Visitor<'de> for Below<'_, '_> {
     }
 
     fn visit_str<E>(self, text: &str) -> Result<(), E> {
-        self.note(|| cut(text));
+        let most = SHOWN_CHARACTERS_MAX.saturating_add(MASKED_AHEAD);
+        let end = text.char_indices().nth(most).map_or(text.len(), |(end, _)| end);
+        self.note(|| text.get(..end).unwrap_or_default().to_owned());
         Ok(())
     }
 
@@ -144,7 +154,7 @@ impl<'de> Visitor<'de> for Below<'_, '_> {
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<(), E> {
-        self.note(|| cut(&value.to_string()));
+        self.note(|| value.to_string());
         Ok(())
     }
 
@@ -186,11 +196,19 @@ mod tests {
     use super::*;
 
     fn of(paths: &[&str], body: &str) -> Vec<(String, String)> {
-        shown_of(paths, body.as_bytes())
+        shown_of(paths, body.as_bytes(), |value| value)
     }
 
     fn pair(path: &str, value: &str) -> (String, String) {
         (path.to_owned(), value.to_owned())
+    }
+
+    #[test]
+    fn a_value_is_masked_before_it_is_cut() {
+        let text = format!("{{\"note\": \"{}SECRET\"}}", "x".repeat(253));
+        let mask = |value: String| value.replace("SECRET", "*");
+        let shown = shown_of(&["note"], text.as_bytes(), mask);
+        assert_eq!(shown, [pair("note", &format!("{}*", "x".repeat(253)))]);
     }
 
     #[test]

@@ -14,6 +14,8 @@ mod held;
 mod held_shares;
 mod hold_costs;
 mod limits;
+mod masked;
+mod masked_whole;
 mod pressure;
 mod probes;
 mod queue;

@@ -14,22 +14,40 @@ pub fn is_json_utf8(value: &[u8]) -> bool {
     if !is_media_type(value, "application/json") {
         return false;
     }
+    match charsets(value) {
+        Some((0, _)) => true,
+        Some((1, Some(name))) => name.eq_ignore_ascii_case(b"utf-8"),
+        Some(_) | None => false,
+    }
+}
+
+/// Whether the parameters of a value are well-formed and name no charset other than one `utf-8` or
+/// `us-ascii`: what reads the body as UTF-8 reads what everybody else does.
+pub fn is_utf8(value: &[u8]) -> bool {
+    charsets(value).is_some_and(|found| match found {
+        (0, _) => true,
+        (1, Some(name)) => [&b"utf-8"[..], b"utf8", b"us-ascii"]
+            .iter()
+            .any(|known| name.eq_ignore_ascii_case(known)),
+        _ => false,
+    })
+}
+
+/// How many charsets the parameters name, and the last of them; none where they are malformed.
+fn charsets(value: &[u8]) -> Option<(usize, Option<&[u8]>)> {
     let mut rest = match value.iter().position(|&byte| byte == b';') {
-        None => return true,
+        None => return Some((0, None)),
         Some(semicolon) => value.get(semicolon..).unwrap_or_default(),
     };
-    let mut charsets: usize = 0;
+    let mut found = (0_usize, None);
     while let [b';', parameter @ ..] = rest {
-        let Some((name, text, behind)) = read_parameter(parameter) else { return false };
+        let (name, text, behind) = read_parameter(parameter)?;
         if name.eq_ignore_ascii_case(b"charset") {
-            charsets = charsets.saturating_add(1);
-            if !text.eq_ignore_ascii_case(b"utf-8") {
-                return false;
-            }
+            found = (found.0.saturating_add(1), Some(text));
         }
         rest = behind;
     }
-    rest.is_empty() && charsets <= 1
+    rest.is_empty().then_some(found)
 }
 
 /// `OWS [ token "=" ( token / quoted-string ) ] OWS`: name, value, and what stands behind. An empty
@@ -62,7 +80,7 @@ fn read_parameter(bytes: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
 
 #[cfg(test)]
 mod tests {
-    use super::{is_json_utf8, is_media_type};
+    use super::{is_json_utf8, is_media_type, is_utf8};
 
     #[test]
     fn a_type_is_compared_without_case_and_parameters() {
@@ -85,6 +103,21 @@ mod tests {
             "application/json;;",
         ] {
             assert!(is_json_utf8(value.as_bytes()), "{value}");
+        }
+    }
+
+    #[test]
+    fn a_type_without_a_charset_or_with_an_ascii_one_is_read_as_utf_8() {
+        for value in ["text/plain", "text/plain; charset=utf-8", "a/b;charset=\"US-ASCII\""] {
+            assert!(is_utf8(value.as_bytes()), "{value}");
+        }
+        for value in [
+            "text/plain; charset=utf-16",
+            "text/plain; charset=utf-7",
+            "text/plain; charset=utf-8; charset=utf-16le",
+            "text/plain; charset",
+        ] {
+            assert!(!is_utf8(value.as_bytes()), "{value}");
         }
     }
 

@@ -49,6 +49,56 @@ impl Boundary {
         boundary
     }
 
+    /// Scans the next bytes up to the end of the first event that is complete in them: the offset
+    /// just behind it; none where none is. What stands behind it was not scanned. The LF of a CR LF
+    /// whose CR came at the very end of earlier bytes, and completed an event, counts as an end of
+    /// its own, at offset 1.
+    pub fn first(&mut self, bytes: &[u8]) -> Option<usize> {
+        let end = match self.kind {
+            StreamKind::Sse => self.first_sse(bytes),
+            StreamKind::Ndjson => {
+                memchr::memchr(b'\n', bytes).map(|line_feed| line_feed.saturating_add(1))
+            }
+        };
+        if !bytes.is_empty() {
+            self.at_boundary = end.is_some();
+        }
+        end
+    }
+
+    fn first_sse(&mut self, bytes: &[u8]) -> Option<usize> {
+        let mut line_start = 0;
+        for end in memchr::memchr2_iter(b'\n', b'\r', bytes) {
+            let is_line_feed = bytes.get(end) == Some(&b'\n');
+            let has_text = end > line_start;
+            let mut behind = end.saturating_add(1);
+            line_start = behind;
+            if is_line_feed && self.after_carriage_return && !has_text {
+                // The second half of CR LF: no line of its own.
+                self.after_carriage_return = false;
+                if end == 0 && self.at_boundary {
+                    return Some(behind);
+                }
+                continue;
+            }
+            let completes = self.line_is_empty && !has_text;
+            self.line_is_empty = true;
+            self.after_carriage_return = !is_line_feed;
+            if completes {
+                if self.after_carriage_return && bytes.get(behind) == Some(&b'\n') {
+                    behind = behind.saturating_add(1);
+                    self.after_carriage_return = false;
+                }
+                return Some(behind);
+            }
+        }
+        if line_start < bytes.len() {
+            self.line_is_empty = false;
+            self.after_carriage_return = false;
+        }
+        None
+    }
+
     fn scan_sse(&mut self, bytes: &[u8]) -> Option<usize> {
         let mut boundary = None;
         let mut line_start = 0;

@@ -79,7 +79,7 @@ enum Origin {
 
 /// Bytes that wait for long, in memory of exactly their size.
 struct Kept {
-    bytes: Zeroizing<Box<[u8]>>,
+    bytes: Zeroizing<Vec<u8>>,
     _counted: Reservation,
 }
 
@@ -144,8 +144,7 @@ impl Pool {
             return Ok(Buffer::default());
         }
         let counted = self.reserve(bytes.len())?;
-        let kept = Kept { bytes: Zeroizing::new(bytes.into()), _counted: counted };
-        Ok(Buffer { origin: Origin::Kept(Rc::new(kept)), start: 0, end: bytes.len() })
+        Ok(counted.into_buffer(bytes.to_vec()))
     }
 
     /// Bytes in blocks and reservations that are out now.
@@ -294,6 +293,24 @@ impl Buffer {
         Self { origin: self.origin.clone(), start, end }
     }
 
+    /// Grows by a slice that lies directly behind it in the same block; `false` where it does not.
+    pub fn join(&mut self, next: &Self) -> bool {
+        let is_next = match (&self.origin, &next.origin) {
+            (Origin::Pooled(block), Origin::Pooled(other)) => {
+                match (block.storage(), other.storage()) {
+                    (Some(block), Some(other)) => std::ptr::eq(block, other),
+                    (_, _) => false,
+                }
+            }
+            (Origin::Static(_) | Origin::Pooled(_) | Origin::Kept(_), _) => false,
+        };
+        let joins = is_next && self.end == next.start;
+        if joins {
+            self.end = next.end;
+        }
+        joins
+    }
+
     /// Its bytes, to be changed in place (decrypted); `None` while another slice of the block
     /// lives, and for a static text or kept bytes.
     pub fn unique_mut(&mut self) -> Option<&mut [u8]> {
@@ -337,6 +354,27 @@ impl Reservation {
     /// How many bytes.
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Counts another number of bytes from now on.
+    ///
+    /// # Errors
+    /// The budget is used up; the number stays.
+    pub fn resize(&mut self, bytes: usize) -> Result<(), Exhausted> {
+        match bytes.checked_sub(self.bytes) {
+            Some(more) => self.pool.count(more)?,
+            None => self.pool.uncount(self.bytes.saturating_sub(bytes)),
+        }
+        self.bytes = bytes;
+        Ok(())
+    }
+
+    /// The bytes that it was made for, of any number, without a copy. They are zeroised at their
+    /// end.
+    pub fn into_buffer(self, bytes: Vec<u8>) -> Buffer {
+        let end = bytes.len();
+        let kept = Kept { bytes: Zeroizing::new(bytes), _counted: self };
+        Buffer { origin: Origin::Kept(Rc::new(kept)), start: 0, end }
     }
 }
 

@@ -235,6 +235,7 @@ impl ControlPlane {
             issuers: Vec::new(),
             connections: Vec::new(),
             rules: Vec::new(),
+            masks: Vec::new(),
         };
         for placed in parse(&[source]).unwrap() {
             match placed.document {
@@ -248,6 +249,7 @@ impl ControlPlane {
                 | Document::Webhook(_)
                 | Document::Mail(_)
                 | Document::Workload(_) => {}
+                Document::Mask(document) => snapshot.masks.push(document),
             }
         }
         snapshot

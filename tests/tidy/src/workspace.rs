@@ -4,22 +4,23 @@ use crate::Breach;
 use crate::files::TextFile;
 
 /// Each crate and those it may depend on, in story order.
-const MAY_DEPEND_ON: [(&str, &[&str]); 18] = [
+const MAY_DEPEND_ON: [(&str, &[&str]); 19] = [
     ("config", &[]),
     ("http", &["config"]),
     ("identity", &["config"]),
+    ("mask", &["config", "http"]),
     ("reactor", &[]),
     ("tls", &["reactor"]),
-    ("gateway", &["config", "http", "identity", "reactor", "tls"]),
-    ("app", &["config", "identity"]),
+    ("gateway", &["config", "http", "identity", "mask", "reactor", "tls"]),
+    ("app", &["config", "identity", "mask"]),
     ("store", &["app", "config"]),
     ("api", &["app", "config", "identity"]),
     ("server", &["api", "app", "store", "config", "identity"]),
-    ("cli", &["config"]),
+    ("cli", &["config", "mask"]),
     ("loadtest", &[]),
     ("harness", &["config", "identity"]),
     ("journeys", &["harness", "config"]),
-    ("fuzz", &["config", "http", "identity"]),
+    ("fuzz", &["config", "http", "identity", "mask"]),
     ("faults", &["harness", "config"]),
     ("sim", &["app", "config"]),
     ("tidy", &[]),

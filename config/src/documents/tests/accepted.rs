@@ -52,6 +52,7 @@ fn a_connection_has_the_documented_defaults() {
         }],
         tls: None,
         credential: None,
+        mask: None,
         limits: ConnectionLimits {
             decision_bytes_max: 8_388_608,
             body_bytes_max: 1_073_741_824,

@@ -30,10 +30,9 @@ fn an_unknown_kind_lists_the_kinds() {
 }
 
 #[test]
-fn a_mask_and_a_guard_are_not_in_this_version() {
-    assert_refused("kind: mask\nname: pii\n", "1:7: `mask` is not in this version");
+fn a_guard_is_not_in_this_version() {
     assert_refused("kind: guard\nname: x\n", "1:7: `guard` is not in this version");
-    assert!(hint("kind: mask\nname: pii\n").starts_with("one of: issuer, connection, rule, role"));
+    assert!(hint("kind: guard\nname: x\n").starts_with("one of: issuer, connection, rule, role"));
 }
 
 #[test]
@@ -50,7 +49,6 @@ fn an_unknown_key_names_the_nearest_or_lists_the_keys() {
 
 #[test]
 fn keys_that_nothing_enforces_yet_are_not_in_this_version() {
-    assert_refused(&format!("{CONNECTION}mask: pii\n"), "6:1: `mask` is not in this version");
     let recording = format!("{CONNECTION}recording: buffered\n");
     assert_refused(&recording, "6:1: `recording` is not in this version");
     for protocol in ["sglang", "anthropic", "tgi", "triton", "kserve", "torchserve", "localai"] {

@@ -111,10 +111,16 @@ fn row() -> impl Strategy<Value = OperatorRow> {
 fn connection() -> impl Strategy<Value = Document> {
     let protocols = vec![Protocol::Generic, Protocol::Llamacpp, Protocol::Ollama, Protocol::Openai];
     let limits = (1..=1_u64 << 28, 1..=1_u64 << 40, 1..=604_800_000_u64);
-    let parts =
-        (option::of(text()), endpoints(), tls(), option::of(credential()), vec(row(), 1..3));
+    let parts = (
+        option::of(text()),
+        endpoints(),
+        tls(),
+        option::of(credential()),
+        vec(row(), 1..3),
+        option::of(name()),
+    );
     (name(), select(protocols), parts, limits).prop_map(|(name, protocol, parts, limits)| {
-        let (version, endpoints, tls, credential, table) = parts;
+        let (version, endpoints, tls, credential, table, mask) = parts;
         let limits = ConnectionLimits {
             decision_bytes_max: limits.0,
             body_bytes_max: limits.1,
@@ -127,6 +133,7 @@ fn connection() -> impl Strategy<Value = Document> {
             endpoints,
             tls,
             credential,
+            mask,
             limits,
             table,
         })
@@ -289,8 +296,84 @@ fn role() -> impl Strategy<Value = Document> {
         .prop_map(|(name, role, subjects)| Document::Role(Role { name, role, subjects }))
 }
 
+fn mask_action() -> impl Strategy<Value = MaskAction> {
+    let words =
+        vec![MaskAction::Replace, MaskAction::Redact, MaskAction::Hash, MaskAction::Surrogate];
+    prop_oneof![select(words), (1..=16_u8).prop_map(MaskAction::KeepLast)]
+}
+
+fn mask_override() -> impl Strategy<Value = MaskOverride> {
+    let somewhere = ("[a-z0-9*-]{1,12}", subject(), mask_action());
+    prop_oneof![
+        (select(vec![EmailForm::Whole, EmailForm::Domain]), option::of(mask_action())).prop_map(
+            |(form, action)| MaskOverride {
+                detectors: vec!["EMAIL_*".into()],
+                connections: vec!["*".into()],
+                subjects: Vec::new(),
+                form: Some(form),
+                action,
+            }
+        ),
+        somewhere.prop_map(|(connection, subject, action)| MaskOverride {
+            detectors: vec!["US_SSN".into(), "*".into()],
+            connections: vec![connection],
+            subjects: vec![subject],
+            form: None,
+            action: Some(action),
+        }),
+    ]
+}
+
+fn mask() -> impl Strategy<Value = Document> {
+    let word = text().prop_filter("a word", |word| {
+        word.trim() == word && !word.chars().any(char::is_control) && word.len() <= 256
+    });
+    let own = (option::of(text()), option::of(vec(word, 1..4)));
+    let fields = select(vec![Vec::new(), vec!["$.user.ssn"], vec!["$.a[*]['b c'].d", "$[0]"]]);
+    let sides = select(vec![vec![MaskSide::Response], vec![MaskSide::Request, MaskSide::Response]]);
+    let unreadable = select(vec![Unreadable::Refuse, Unreadable::Strip, Unreadable::Pass]);
+    let stalled = select(vec![Stalled::Redact, Stalled::Release]);
+    let terms = (unreadable, stalled, sides, 100..=60_000_u64, 1024..=1_u64 << 30);
+    let changes = (mask_action(), vec(mask_override(), 0..3), vec(subject(), 0..2));
+    (name(), vec("[A-Z0-9_*]{1,20}", 1..4), own, fields, terms, changes).prop_map(
+        |(name, detectors, (regex, words), fields, terms, (action, overrides, except))| {
+            Document::Mask(Mask {
+                name,
+                detectors,
+                patterns: regex
+                    .map(|regex| MaskPattern { name: "OWN_1".into(), regex })
+                    .into_iter()
+                    .collect(),
+                words: words
+                    .map(|list| MaskWords { name: "OWN_2".into(), list })
+                    .into_iter()
+                    .collect(),
+                fields: fields.into_iter().map(str::to_owned).collect(),
+                action,
+                overrides,
+                unreadable: terms.0,
+                stalled_ms_max: terms.3,
+                stalled: terms.1,
+                applies_to: terms.2,
+                masked_bytes_max: terms.4,
+                except,
+            })
+        },
+    )
+}
+
 fn any_document() -> impl Strategy<Value = Document> {
-    prop_oneof![issuer(), connection(), rule(), role(), person(), webhook(), mail(), workload()]
+    prop_oneof![
+        issuer(),
+        connection(),
+        rule(),
+        role(),
+        person(),
+        webhook(),
+        mail(),
+        workload(),
+        mask()
+    ]
 }
 
 proptest! {

@@ -27,7 +27,7 @@ approval: {reviewers: [{users: [rita, bridge]}]}
 {kind: webhook, name: bridge, url: 'https://bridge.example.com', secret: key,
  answers_as: {issuer: dev, subject: bridge}}
 ---
-{kind: webhook, name: listener, url: 'https://bridge.example.com', secret: key}
+{kind: webhook, name: listener, url: 'https://bridge.example.com', secret: other-key}
 ";
 
 fn world() -> Arc<Memory> {

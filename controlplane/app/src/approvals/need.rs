@@ -46,7 +46,10 @@ impl Compiled {
                 Document::Connection(connection) => connections.push(connection.clone()),
                 Document::Rule(rule) => rules.push(rule.clone()),
                 Document::Person(person) => persons.push(person),
-                Document::Role(_) | Document::Webhook(_) | Document::Mail(_) => {}
+                Document::Role(_)
+                | Document::Webhook(_)
+                | Document::Mail(_)
+                | Document::Mask(_) => {}
                 // The control plane is an issuer as well then, once however many there are.
                 Document::Workload(_) => exchange = Some(exchange_issuer("")),
             }
@@ -98,30 +101,12 @@ impl State {
 
     /// The connection of that name.
     pub(crate) fn connection_named(&self, name: &str) -> Option<&Connection> {
-        match self.document("connection", name)? {
-            Document::Connection(connection) => Some(connection),
-            Document::Issuer(_)
-            | Document::Rule(_)
-            | Document::Role(_)
-            | Document::Person(_)
-            | Document::Webhook(_)
-            | Document::Mail(_)
-            | Document::Workload(_) => None,
-        }
+        self.document("connection", name)?.as_connection()
     }
 
     /// What a rule in force asks for; none where it is gone or asks nobody.
     pub(crate) fn asks_of(&self, rule: &str) -> Option<&Asks> {
-        match self.document("rule", rule)? {
-            Document::Rule(rule) => rule.approval.as_ref(),
-            Document::Issuer(_)
-            | Document::Connection(_)
-            | Document::Role(_)
-            | Document::Person(_)
-            | Document::Webhook(_)
-            | Document::Mail(_)
-            | Document::Workload(_) => None,
-        }
+        self.document("rule", rule)?.as_rule()?.approval.as_ref()
     }
 
     /// Who an identity is.
@@ -140,20 +125,7 @@ impl State {
             PersonKey::Person(name) => self.document("person", &name),
             PersonKey::Identity(_) => None,
         };
-        let person = match document {
-            Some(Document::Person(person)) => Some(person),
-            Some(
-                Document::Issuer(_)
-                | Document::Connection(_)
-                | Document::Rule(_)
-                | Document::Role(_)
-                | Document::Webhook(_)
-                | Document::Mail(_)
-                | Document::Workload(_),
-            )
-            | None => None,
-        };
-        person.into_iter().flat_map(|person| &person.identities)
+        document.and_then(Document::as_person).into_iter().flat_map(|person| &person.identities)
     }
 
     /// What a request needs now.

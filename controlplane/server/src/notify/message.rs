@@ -22,26 +22,16 @@ pub(crate) fn rows(state: &State, notification: &Notification) -> Vec<Outgoing> 
     let told = |events: &[NotificationEvent]| events.is_empty() || events.contains(&event);
     let (mut rows, mut webhook_body, mut mail_body) = (Vec::new(), None, None);
     for document in channels(state) {
-        match document {
-            Document::Webhook(webhook) if told(&webhook.events) => {
-                let body = webhook_body.get_or_insert_with(|| for_systems(notification));
-                rows.push(row(notification, ChannelKind::Webhook, &webhook.name, None, body));
-            }
-            Document::Mail(mail) if told(&mail.events) => {
-                let body = mail_body.get_or_insert_with(|| for_people(notification));
-                let to = mail.to.iter().enumerate();
-                rows.extend(to.map(|recipient| {
-                    row(notification, ChannelKind::Mail, &mail.name, Some(recipient), body)
-                }));
-            }
-            Document::Webhook(_)
-            | Document::Mail(_)
-            | Document::Issuer(_)
-            | Document::Connection(_)
-            | Document::Rule(_)
-            | Document::Role(_)
-            | Document::Person(_)
-            | Document::Workload(_) => {}
+        if let Some(webhook) = document.as_webhook().filter(|one| told(&one.events)) {
+            let body = webhook_body.get_or_insert_with(|| for_systems(notification));
+            rows.push(row(notification, ChannelKind::Webhook, &webhook.name, None, body));
+        }
+        if let Some(mail) = document.as_mail().filter(|one| told(&one.events)) {
+            let body = mail_body.get_or_insert_with(|| for_people(notification));
+            let to = mail.to.iter().enumerate();
+            rows.extend(to.map(|recipient| {
+                row(notification, ChannelKind::Mail, &mail.name, Some(recipient), body)
+            }));
         }
     }
     rows

@@ -137,6 +137,7 @@ mod tests {
             issuers: Vec::new(),
             connections: Vec::new(),
             rules: Vec::new(),
+            masks: Vec::new(),
         };
         let refused = Signing::new(signer).sign(&snapshot);
         assert_eq!(refused, Err(Failure::Refused(Refusal::SnapshotTooLarge)));

@@ -22,7 +22,7 @@ fn upstream(text: &str, secret: Option<&str>) -> (Upstream, Vec<String>) {
     let certificate = ClientCertificate::compile(&connection, &leases, 1);
     let mut configs = UpstreamTlsConfigs::new(None).expect("no file is named");
     let mut problems = Vec::new();
-    let compiled = Upstream::compile(&connection, &certificate, &mut configs, &mut problems);
+    let compiled = Upstream::compile(&connection, &certificate, None, &mut configs, &mut problems);
     (compiled.unwrap_or_else(|error| panic!("{error}")), problems)
 }
 

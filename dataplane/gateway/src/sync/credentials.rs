@@ -152,7 +152,7 @@ impl Wanted {
             (!secrets.is_empty()).then(|| (one.name.clone(), secrets))
         };
         let certificates = connections.iter().filter_map(Connection::client_certificate_secret);
-        let standing = standing(connections, &snapshot.rules);
+        let standing = standing(connections, &snapshot.rules, &snapshot.masks);
         Self {
             by_connection: connections.iter().filter_map(secrets).collect(),
             standing: standing.into_iter().map(str::to_owned).collect(),
@@ -220,7 +220,9 @@ impl Leasing {
             let _ = state.holding.prepare_basic(&state.wanted.basic, &self.safe.arena);
             self.publish(state);
             let State { wanted, holding, known: (generation, known), calls, .. } = &*state;
-            let is_concerned = !(wanted.by_connection.is_empty() && holding.is_empty());
+            // The mask key stands for no connection's own secret.
+            let wants = !(wanted.by_connection.is_empty() && wanted.standing.is_empty());
+            let is_concerned = wants || !holding.is_empty();
             let is_newer = *generation < snapshot.credentials_generation;
             let lacks = is_newer || !wanted.standing.is_subset(known);
             (is_concerned, lacks && !wanted.standing.is_empty(), calls.0 + 1)
@@ -242,7 +244,7 @@ impl Leasing {
     /// A snapshot was published: what none of its rules stands for goes, also where the control
     /// plane could not be asked.
     pub(super) fn settle(&self, snapshot: &Snapshot) {
-        let standing = standing(&snapshot.connections, &snapshot.rules);
+        let standing = standing(&snapshot.connections, &snapshot.rules, &snapshot.masks);
         let state = &mut *self.state.borrow_mut();
         if state.holding.keep_standing(&standing) {
             self.publish(state);

@@ -23,6 +23,7 @@ use crate::core::{Node, Report};
 use crate::counters::Counters;
 use crate::endpoint::{EndpointKey, Health};
 use crate::enforced::{Enforced, Target};
+use crate::masking::Masks;
 use crate::upstream_tls::UpstreamTlsConfigs;
 
 /// Compiled policies that may be alive at once. Cores let an old one go at the swap and no exchange
@@ -96,6 +97,7 @@ struct Feed {
     reported: HashMap<String, Instant>,
     health: HashMap<(usize, EndpointKey), Health>,
     configs: UpstreamTlsConfigs,
+    masks: Masks,
 }
 
 /// Runs until it is stopped.
@@ -174,6 +176,7 @@ impl Feed {
             reported: HashMap::new(),
             health: HashMap::new(),
             configs,
+            masks: Masks::default(),
         };
         (feed, reports)
     }
@@ -284,7 +287,8 @@ impl Feed {
 
     async fn publish(&mut self, snapshot: Snapshot) -> Result<(), Refused> {
         let (leases, certificates) = self.leasing.held();
-        let (enforced, problems) = Enforced::compile(&snapshot, &leases, &mut self.configs)?;
+        let Self { configs, masks, .. } = self;
+        let (enforced, problems) = Enforced::compile(&snapshot, &leases, configs, masks)?;
         drop(leases);
         self.certificates = certificates;
         for problem in problems {
@@ -323,6 +327,7 @@ impl Feed {
     /// Drops policies that nobody else holds: here, never on a reactor.
     fn prune(&mut self) {
         self.live.retain(|enforced| Arc::strong_count(enforced) > 1);
+        self.masks.prune();
     }
 
     /// Compiles the snapshot in force again, since certificates for model servers came or went.

@@ -6,7 +6,9 @@ use penstock_config::hold::{EndOutcome, LiveEvent, RefusedCode};
 use penstock_reactor::memory::Peer;
 
 use super::desk::documents_with_chat;
+use super::masked::{MASK, STOP, chunk, delta, text_of};
 use super::stage::{Stage, post};
+use super::streams::dechunk;
 
 const STREAM: &[u8] =
     b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -61,6 +63,31 @@ fn a_caller_that_waits_is_told_200_and_hears_comments_until_its_stream_begins() 
     assert_eq!(stage.ends(), [EndOutcome::Ended]);
     let line = &stage.log()[0];
     assert_eq!((&line["status"], &line["told"]), (&200.into(), &200.into()));
+}
+
+#[test]
+fn a_stream_that_was_announced_early_is_masked_as_any() {
+    let connection = "protocol: llamacpp\n";
+    let documents = documents_with_chat().replace(connection, "protocol: llamacpp\nmask: pii\n");
+    let documents = format!("{documents}{}\n", MASK.trim_end());
+    let mut stage = Stage::holding(&documents, "{stream_comment_ms: 10000}");
+    let mut caller = committed(&mut stage);
+    let question = stage.decided();
+    stage.grant(&question);
+    let (mut server, _) = stage.server();
+    let events = delta("I am EMP-") + &delta("123456.") + STOP;
+    let streamed = async {
+        server.read_until(BODY.as_bytes()).await.unwrap();
+        server.write(STREAM).await.unwrap();
+        server.write(b"3\r\n\xef\xbb\xbf\r\n").await.unwrap();
+        server.write(&chunk(&events)).await.unwrap();
+        server.write(b"0\r\n\r\n").await.unwrap();
+        caller.read_until(b"0\r\n\r\n").await.unwrap()
+    };
+    let got = stage.simulation.run_until(streamed).unwrap();
+    let (data, ended) = dechunk(&[b"\r\n\r\n", got.as_slice()].concat());
+    assert!(ended && data.starts_with("data: "), "{data}");
+    assert_eq!(text_of(&data), "I am [EMPLOYEE_ID].");
 }
 
 #[test]

@@ -19,6 +19,7 @@ use penstock_reactor::network::{
     Network, NetworkError, Outgoing, Received, Receiver, Sender, Stream,
 };
 
+use super::masked::{delta, masked};
 use super::stage::{DOCUMENTS, Stage, chat, get};
 use crate::client;
 use crate::core::Core;
@@ -316,6 +317,37 @@ fn an_event_of_a_stream_allocates_nothing_and_is_passed_on_where_it_came() {
         } else {
             assert_eq!(allocations, 0, "in {COUNTED} events");
         }
+    }
+}
+
+#[test]
+fn an_event_of_a_masked_stream_allocates_nothing() {
+    // Of the first one all text is free at once, of the second one its word is held.
+    for content in ["word. ", " word"] {
+        let (mut stage, mut caller, tally) = watched(&masked(""));
+        let request = chat(&stage.token("ann", &["engineers"]));
+        let chunk = chunk(&delta(content));
+        let Stage { simulation, upstream, .. } = &mut stage;
+        let run = simulation.run_until(async {
+            caller.write(request.as_bytes()).await.unwrap();
+            let mut server = upstream.accept().await;
+            server.read_until(b"}]}").await.unwrap();
+            server.write(STREAM).await.unwrap();
+            caller.read_until(b"\r\n\r\n").await.unwrap();
+            let mut warm = 0;
+            // What a text may turn out to be is worked out lazily, once a core.
+            let warm_up = 50 * WARM_UP;
+            for number in 0..warm_up + COUNTED {
+                if number == warm_up {
+                    warm = tally.allocations.get();
+                }
+                server.write(&chunk).await.unwrap();
+                let event = caller.read_until(b"\n\n\r\n").await.unwrap();
+                assert!(number == 0 || event.windows(4).any(|part| part == b"word"));
+            }
+            tally.allocations.get() - warm
+        });
+        assert_eq!(run.unwrap(), 0, "in {COUNTED} events of {content:?}");
     }
 }
 

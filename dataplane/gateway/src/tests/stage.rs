@@ -27,6 +27,7 @@ use crate::counters::Counters;
 use crate::enforced::Enforced;
 use crate::leases::tests::leases;
 use crate::letters::DeskMail;
+use crate::masking::Masks;
 use crate::upstream_tls::UpstreamTlsConfigs;
 
 /// Wall clock of every test at its start.
@@ -86,6 +87,7 @@ pub(crate) struct Stage {
     /// The value of the model's own credential in the next policy.
     pub(crate) model_key: String,
     configs: UpstreamTlsConfigs,
+    masks: Masks,
 }
 
 impl Stage {
@@ -133,6 +135,7 @@ impl Stage {
             version,
             model_key,
             configs,
+            masks: Masks::default(),
         };
         stage.enforce(documents);
         stage
@@ -144,12 +147,20 @@ impl Stage {
         let snapshot = self.snapshot(documents);
         let leases = leases("llama-key", self.model_key_generation(), &self.model_key);
         let (enforced, problems) =
-            Enforced::compile(&snapshot, &leases, &mut self.configs).unwrap();
+            Enforced::compile(&snapshot, &leases, &mut self.configs, &mut self.masks).unwrap();
         assert_eq!(problems, Vec::<String>::new());
         self.core.node.leases.store(Arc::new(leases));
         self.core.node.published.store(Some(Arc::new(enforced)));
         let core = Rc::clone(&self.core);
         self.simulation.run_until(async move { core.refresh().await }).unwrap();
+    }
+
+    /// Why documents can't be enforced.
+    pub(crate) fn refused(&mut self, documents: &str) -> String {
+        let snapshot = self.snapshot(documents);
+        let leases = leases("llama-key", 1, MODEL_KEY);
+        let compiled = Enforced::compile(&snapshot, &leases, &mut self.configs, &mut self.masks);
+        compiled.err().unwrap().to_string()
     }
 
     /// Which value of the model's own credential this is: another one has another number.
@@ -172,6 +183,7 @@ impl Stage {
             issuers: Vec::new(),
             connections: Vec::new(),
             rules: Vec::new(),
+            masks: Vec::new(),
         };
         for one in placed {
             match one.document {
@@ -180,6 +192,7 @@ impl Stage {
                 }
                 Document::Connection(document) => snapshot.connections.push(document),
                 Document::Rule(document) => snapshot.rules.push(document),
+                Document::Mask(document) => snapshot.masks.push(document),
                 Document::Role(_)
                 | Document::Person(_)
                 | Document::Webhook(_)

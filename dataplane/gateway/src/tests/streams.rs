@@ -12,7 +12,7 @@ fn chunk(text: &str) -> Vec<u8> {
 }
 
 /// The data of a chunked answer, and whether it ended with a last chunk.
-fn dechunk(bytes: &[u8]) -> (String, bool) {
+pub(crate) fn dechunk(bytes: &[u8]) -> (String, bool) {
     let text = String::from_utf8(bytes.to_vec()).unwrap();
     let mut rest = text.split_once("\r\n\r\n").map_or("", |(_, body)| body);
     let mut data = String::new();

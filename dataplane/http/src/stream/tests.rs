@@ -74,7 +74,48 @@ fn a_json_line_ends_behind_its_line_feed() {
     assert!(boundary.is_at_boundary());
 }
 
+/// Ends of all events, found one by one, in two pieces.
+fn ends_one_by_one(bytes: &[u8], cut: usize) -> Vec<usize> {
+    let mut boundary = Boundary::new(StreamKind::Sse);
+    let mut ends = Vec::new();
+    for (start, end) in [(0, cut), (cut, bytes.len())] {
+        let mut at = start;
+        while let Some(length) = boundary.first(&bytes[at..end]) {
+            at += length;
+            ends.push(at);
+        }
+    }
+    ends
+}
+
+#[test]
+fn json_lines_are_found_one_by_one() {
+    let mut boundary = Boundary::new(StreamKind::Ndjson);
+    assert_eq!(boundary.first(b"{}\n{}\n{"), Some(3));
+    assert!(boundary.is_at_boundary());
+    assert_eq!(boundary.first(b"{}"), None);
+    assert!(!boundary.is_at_boundary());
+    assert_eq!(boundary.first(b"\n"), Some(1));
+}
+
 proptest! {
+    /// One by one the same events are found; a CR LF that is cut in two has two ends.
+    #[test]
+    fn any_split_finds_every_event_that_the_whole_has(
+        bytes in proptest::collection::vec(
+            prop_oneof![Just(b'\n'), Just(b'\r'), Just(b'x')], 0..40),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let cut = cut.index(bytes.len() + 1);
+        prop_assert_eq!(ends_one_by_one(&bytes, bytes.len()), sse_ends(&bytes));
+        let mut found = ends_one_by_one(&bytes, cut);
+        let is_within_an_end = bytes[..cut].ends_with(b"\r") && bytes[cut..].starts_with(b"\n");
+        if is_within_an_end && found.contains(&(cut + 1)) {
+            found.retain(|&end| end != cut);
+        }
+        prop_assert_eq!(found, sse_ends(&bytes));
+    }
+
     /// At any split, what lies before the last boundary is whole events, and the last event that is
     /// complete lies before it.
     #[test]

@@ -91,6 +91,40 @@ fn the_budget_counts_blocks_and_reservations_together() {
 }
 
 #[test]
+fn slices_that_lie_side_by_side_in_a_block_become_one_and_no_others_do() {
+    let pool = Pool::new(4 * BLOCK_BYTES);
+    let whole = pool.copy(b"abcdef").unwrap();
+    let mut first = whole.slice(0..2);
+    assert!(first.join(&whole.slice(2..4)));
+    assert_eq!(&*first, b"abcd");
+    assert!(!first.join(&whole.slice(5..6)), "there is a gap");
+    assert!(!first.join(&whole.slice(0..2)), "it lies before");
+    assert!(!first.join(&pool.copy(b"....ef").unwrap().slice(4..6)), "it is another block");
+    assert!(!Buffer::from_static(b"ab").join(&whole));
+    assert_eq!(&*first, b"abcd");
+}
+
+#[test]
+fn a_reservation_grows_within_the_budget_and_becomes_a_buffer_without_a_copy() {
+    let pool = Pool::new(BLOCK_BYTES);
+    let mut reservation = pool.reserve(10).unwrap();
+    assert_eq!(reservation.resize(BLOCK_BYTES + 1), Err(Exhausted));
+    assert_eq!(pool.bytes_in_use(), 10);
+    reservation.resize(60).unwrap();
+    reservation.resize(40).unwrap();
+    assert_eq!(pool.bytes_in_use(), 40);
+    let bytes = vec![7; 40];
+    let place = bytes.as_ptr();
+    let mut buffer = reservation.into_buffer(bytes);
+    assert_eq!((buffer.as_ptr(), buffer.len()), (place, 40));
+    let rest = buffer.split_to(10);
+    drop(buffer);
+    assert_eq!((rest.len(), pool.bytes_in_use()), (10, 40));
+    drop(rest);
+    assert_eq!(pool.bytes_in_use(), 0);
+}
+
+#[test]
 fn more_than_a_block_is_not_copied_in_part() {
     let pool = pool_of_blocks(4);
     assert_eq!(pool.copy(&[0; BLOCK_BYTES + 1]).unwrap_err(), Exhausted);

@@ -46,7 +46,7 @@ fn each_mistake_is_told_with_file_line_and_column_and_nothing_is_changed() {
         (format!("{}---\n{}", rule(good), rule(good)), ":8:7: ", "more"),
         ("kind: rul\nname: x\n".to_owned(), ":1:7: ", "rul"),
         (rule(good).replace("allow", "approve"), ":1:1: ", "missing key `approval`"),
-        ("kind: mask\nname: pii\n".to_owned(), ":1:7: ", "not in this version"),
+        ("kind: guard\nname: pii\n".to_owned(), ":1:7: ", "not in this version"),
         ("kind: role\nname: &anchor x\n".to_owned(), ":2:", ""),
     ];
     for (text, place, named) in cases {

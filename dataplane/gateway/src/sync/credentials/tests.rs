@@ -105,6 +105,7 @@ fn snapshot(documents: &str, credentials_generation: u64) -> Snapshot {
         issuers: Vec::new(),
         connections,
         rules,
+        masks: Vec::new(),
     }
 }
 

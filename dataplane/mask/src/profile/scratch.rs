@@ -1,0 +1,82 @@
+//! What one core needs to work with a profile: caches, lists that are used again, and counts.
+
+use regex_automata::hybrid::dfa::Cache;
+
+use super::Profile;
+use crate::find::Match;
+use crate::literals::LiteralsScratch;
+
+/// Caches and counts of one core, for one profile.
+#[derive(Debug)]
+pub struct Scratch {
+    pub(crate) holds: Vec<Cache>,
+    pub(crate) parts: Cache,
+    pub(crate) tokens: Option<Cache>,
+    pub(crate) heads: Option<Cache>,
+    pub(crate) others: Option<Cache>,
+    pub(crate) literals: Option<LiteralsScratch>,
+    pub(crate) matches: Vec<Match>,
+    pub(crate) lists: Lists,
+    tally: Vec<u64>,
+    masked: u64,
+    scanned: u64,
+}
+
+/// Lists that are filled and emptied within one call.
+#[derive(Debug, Default)]
+pub(crate) struct Lists {
+    /// Places where a value may begin.
+    pub(crate) values: Vec<usize>,
+    /// Places where a value may end.
+    pub(crate) ends: Vec<usize>,
+    /// Places where a match may begin.
+    pub(crate) starts: Vec<usize>,
+    /// Rules, or rules and places.
+    pub(crate) found: Vec<(usize, usize)>,
+}
+
+impl Scratch {
+    pub(super) fn new(profile: &Profile) -> Self {
+        Self {
+            holds: profile.holds.iter().map(|hold| hold.automaton.cache()).collect(),
+            parts: profile.parts.cache(),
+            tokens: profile.tokens.as_ref().map(|tokens| tokens.automaton.cache()),
+            heads: profile.anchors.as_ref().map(|anchors| anchors.heads.cache()),
+            others: profile.others.as_ref().map(|others| others.begins.cache()),
+            literals: profile.led.as_ref().map(|led| led.literals.scratch()),
+            matches: Vec::new(),
+            lists: Lists::default(),
+            tally: vec![0; profile.detectors().len()],
+            masked: 0,
+            scanned: 0,
+        }
+    }
+
+    /// Values masked since the last call, by index of the detector; nothing for those without.
+    pub fn take_tally(&mut self) -> impl Iterator<Item = (usize, u64)> {
+        let counts = self.tally.iter_mut().map(std::mem::take).enumerate();
+        counts.filter(|(_, count)| *count > 0)
+    }
+
+    /// Values masked so far.
+    pub fn masked(&self) -> u64 {
+        self.masked
+    }
+
+    /// Bytes of text scanned so far.
+    pub fn scanned_bytes(&self) -> u64 {
+        self.scanned
+    }
+
+    pub(crate) fn count_masked(&mut self, detector: Option<usize>) {
+        self.masked = self.masked.saturating_add(1);
+        if let Some(count) = detector.and_then(|index| self.tally.get_mut(index)) {
+            *count = count.saturating_add(1);
+        }
+    }
+
+    pub(crate) fn count_scanned(&mut self, bytes: usize) {
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        self.scanned = self.scanned.saturating_add(bytes);
+    }
+}
