@@ -53,6 +53,7 @@ fn connection(index: usize) -> Connection {
         }],
         tls: None,
         credential: None,
+        mask: None,
         limits: ConnectionLimits { decision_bytes_max: 1, body_bytes_max: 1, stream_ms_max: 1 },
         table: Vec::new(),
     }
@@ -194,13 +195,9 @@ fn approval() -> Approval {
     }
 }
 
-/// 1,000 grants of 100 people, ten each, five of them on the connection that is asked for.
-fn live_grants(rules: &[Rule]) -> LiveGrants {
-    let listed: Vec<Arc<str>> = rules
-        .iter()
-        .filter(|rule| rule.effect == Effect::Approve)
-        .map(|rule| Arc::from(rule.name.as_str()))
-        .collect();
+/// 1,000 grants of 100 people, ten each, five of them on the connection that is asked for. Each
+/// lists the rules that a request named, as grants do.
+fn live_grants(rules: &[Arc<str>]) -> LiveGrants {
     let mut grants = LiveGrants::default();
     for index in 0..1_000 {
         let place = if index % 10 < 5 { 1 } else { index % 10 };
@@ -211,38 +208,75 @@ fn live_grants(rules: &[Rule]) -> LiveGrants {
             connection: format!("server-{place}"),
             operations: strings(if index % 10 == 4 { &["adapter.*"] } else { &["weights.*"] }),
             models: strings(&["*"]),
-            rules: listed.clone(),
+            rules: rules.to_vec(),
         });
     }
     grants
 }
 
-/// What is asked of a request under an approve rule: the decision, and whether live grants satisfy
-/// all rules that it names.
+/// 200 more of one person on that connection: past so many the control plane gives no further ones
+/// by itself. The last one alone covers what is asked for.
+fn more_grants(grants: &mut LiveGrants, rules: &[Arc<str>]) {
+    for index in 0..200 {
+        grants.insert(LiveGrant {
+            id: Arc::from(format!("one-{index}")),
+            issuer: "company".to_owned(),
+            subject: "collector".to_owned(),
+            connection: "server-1".to_owned(),
+            operations: strings(&["adapter.*"]),
+            models: vec![if index == 199 { "*".to_owned() } else { format!("model-{index}") }],
+            rules: rules.to_vec(),
+        });
+    }
+}
+
+/// What a request under an approve rule costs, each time anew: the decision among 10,000 rules that
+/// name 1,000 groups, and whether 1,000 live grants satisfy all rules that it names. What is made
+/// once a token (`subject_rules`) is measured by itself.
 fn decide_full(c: &mut Criterion) {
     let rules: Vec<Rule> = (0..10_000).map(|index| full_rule(index, 1_000)).collect();
     let groups = ["everybody".to_owned(), "team-7".to_owned(), "team-13".to_owned()];
     let Case { policy, identity, connection, .. } = case(rules.clone(), &groups);
     let identity = Identity { subject: "person-42".to_owned(), ..identity };
     let subject = policy.subject_rules(&identity);
-    let grants = live_grants(&rules);
     let chat = Classified::new(&[operation("infer.chat")], Risk::Low, Some("llama-3"));
     let load = Classified::new(&[operation("adapter.load")], Risk::High, Some("llama-3"));
-    let ask = |request: &Classified| match policy
-        .decide(&identity, &subject, connection, request, NOW_MS)
+    let ask = |grants: &LiveGrants, identity: &Identity, request: &Classified| match policy
+        .decide(identity, &subject, connection, request, NOW_MS)
     {
-        Decision::Allow { .. } => Some(0),
+        Decision::Allow { .. } => Some((0, 0)),
         Decision::Approve { rules, .. } => {
-            let left = grants.unsatisfied(&identity, "server-1", request, &rules).count();
-            Some(left)
+            let left = grants.unsatisfied(identity, "server-1", request, &rules).count();
+            Some((rules.len(), left))
         }
         Decision::Deny { .. } => None,
     };
-    assert_eq!(ask(&chat), Some(0), "allowed");
-    assert_eq!(ask(&load), Some(0), "granted");
+    let named = |request: &Classified| match policy
+        .decide(&identity, &subject, connection, request, NOW_MS)
+    {
+        Decision::Approve { rules, .. } => rules.to_vec(),
+        Decision::Allow { .. } | Decision::Deny { .. } => Vec::new(),
+    };
+    let grants = live_grants(&named(&load));
+    let mut many = live_grants(&named(&load));
+    more_grants(&mut many, &named(&load));
+    let holder = Identity { subject: "collector".to_owned(), ..identity.clone() };
+    let stranger = Identity { subject: "somebody".to_owned(), ..identity.clone() };
+    let rules = named(&load).len();
+    assert!(rules > 0, "it needs approval");
+    assert_eq!(ask(&grants, &identity, &chat), Some((0, 0)), "allowed");
+    assert_eq!(ask(&grants, &identity, &load), Some((rules, 0)), "granted");
+    assert_eq!(ask(&grants, &stranger, &load), Some((rules, rules)), "not granted");
+    assert_eq!(ask(&many, &holder, &load), Some((rules, 0)), "granted by the last");
     let mut group = c.benchmark_group("decide-full");
-    group.bench_function("allowed", |b| b.iter(|| ask(black_box(&chat))));
-    group.bench_function("granted", |b| b.iter(|| ask(black_box(&load))));
+    for (name, grants, identity, request) in [
+        ("allowed", &grants, &identity, &chat),
+        ("granted", &grants, &identity, &load),
+        ("not_granted", &grants, &stranger, &load),
+        ("granted_by_the_last_of_200", &many, &holder, &load),
+    ] {
+        group.bench_function(name, |b| b.iter(|| ask(grants, identity, black_box(request))));
+    }
     group.finish();
 }
 

@@ -1,6 +1,9 @@
 //! A verified identity and the intent of its token, as decisions read them.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::documents::EXCHANGE_ISSUER;
 
 /// Who asks: made by the data plane from a verified token, or by `explain` from its arguments.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
@@ -21,6 +24,33 @@ pub struct Identity {
     /// What the token was asked for; it only ever narrows.
     #[serde(default)]
     pub intent: Option<Intent>,
+}
+
+/// The token that an exchanged one was given for, as its claim `source` names it. Whatever revokes
+/// that token, or whom it speaks for, ends the exchanged one as well.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct TokenSource<'a> {
+    /// Name of the issuer document (`iss` of the claim).
+    pub issuer: &'a str,
+    /// Its subject (`sub`).
+    pub subject: &'a str,
+    /// SHA-256 of the token, hex.
+    pub sha256: &'a str,
+    /// Its id (`jti`), where it has one.
+    pub id: Option<&'a str>,
+}
+
+impl Identity {
+    /// What its token was exchanged for: none but the control plane's own tokens say so.
+    pub fn source(&self) -> Option<TokenSource<'_>> {
+        if self.issuer != EXCHANGE_ISSUER {
+            return None;
+        }
+        let source = self.claims.get("source")?;
+        let text = |name: &str| source.get(name).and_then(Value::as_str);
+        let (issuer, subject, sha256) = (text("iss")?, text("sub")?, text("sha256")?);
+        Some(TokenSource { issuer, subject, sha256, id: text("jti") })
+    }
 }
 
 /// `authorization_details` entries of type `penstock_access` (RFC 9396), each narrowing.

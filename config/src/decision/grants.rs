@@ -14,6 +14,9 @@ use crate::catalogue::Classified;
 use crate::glob::{self, Glob};
 use crate::identity::Identity;
 
+/// Rules that grants are held against in one go: the bits of a word.
+const RULES_AT_ONCE: usize = u64::BITS as usize;
+
 /// A live grant, as far as it says what it covers. Time, uses and digest are its keeper's business.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct LiveGrant {
@@ -47,6 +50,8 @@ pub struct LiveGrants {
 struct Compiled {
     grant: LiveGrant,
     operations: Vec<Glob>,
+    /// Its rules, sorted.
+    rules: Vec<Arc<str>>,
 }
 
 /// Whether operations and models, names or globs each, cover a request.
@@ -74,7 +79,9 @@ impl LiveGrants {
         let place = self.place(&grant.issuer, &grant.subject, &grant.connection);
         self.ids.insert(Arc::clone(&grant.id), place);
         let operations = grant.operations.iter().map(|pattern| Glob::new(pattern)).collect();
-        self.places.entry(place).or_default().push(Compiled { grant, operations });
+        let mut rules = grant.rules.clone();
+        rules.sort_unstable();
+        self.places.entry(place).or_default().push(Compiled { grant, operations, rules });
     }
 
     /// Takes a grant out; `false`: it was not there.
@@ -96,14 +103,9 @@ impl LiveGrants {
         connection: &'a str,
         request: &'a Classified,
     ) -> impl Iterator<Item = &'a LiveGrant> {
-        let place = self.place(&identity.issuer, &identity.subject, connection);
-        let grants = self.places.get(&place).into_iter().flatten();
-        let of_holder = grants.filter(move |Compiled { grant, .. }| {
-            grant.issuer == identity.issuer
-                && grant.subject == identity.subject
-                && grant.connection == connection
-        });
-        of_holder.filter(|one| one.covers(request)).map(|one| &one.grant)
+        let grants = self.of_holder(identity, connection).iter();
+        let held = grants.filter(|one| one.is_held_by(identity, connection));
+        held.filter(|one| one.covers(request)).map(|one| &one.grant)
     }
 
     /// Those of the rules that no grant of the identity satisfies for this request, in their order.
@@ -114,9 +116,20 @@ impl LiveGrants {
         request: &'a Classified,
         rules: &'a [Arc<str>],
     ) -> impl Iterator<Item = &'a Arc<str>> {
-        rules.iter().filter(move |rule| {
-            !self.covering(identity, connection, request).any(|grant| grant.rules.contains(rule))
+        let grants = self.of_holder(identity, connection);
+        rules.chunks(RULES_AT_ONCE).flat_map(move |rules| {
+            let satisfied = satisfied(grants, rules, |one| {
+                one.is_held_by(identity, connection) && one.covers(request)
+            });
+            let left = rules.iter().enumerate().filter(move |(at, _)| satisfied & (1 << at) == 0);
+            left.map(|(_, rule)| rule)
         })
+    }
+
+    /// The grants at the place of a holder, seldom another's among them.
+    fn of_holder(&self, identity: &Identity, connection: &str) -> &[Compiled] {
+        let place = self.place(&identity.issuer, &identity.subject, connection);
+        self.places.get(&place).map_or(&[], Vec::as_slice)
     }
 
     fn place(&self, issuer: &str, subject: &str, connection: &str) -> u64 {
@@ -124,7 +137,35 @@ impl LiveGrants {
     }
 }
 
+/// Which of at most [`RULES_AT_ONCE`] rules grants satisfy, a bit each. What a grant lists is told
+/// sooner than what it covers, and that is asked once a grant at most.
+fn satisfied(grants: &[Compiled], rules: &[Arc<str>], covers: impl Fn(&Compiled) -> bool) -> u64 {
+    let mut satisfied = 0_u64;
+    for grant in grants {
+        let mut listed = 0_u64;
+        for (at, rule) in rules.iter().enumerate() {
+            let bit = 1_u64 << at;
+            if satisfied & bit == 0 && grant.rules.binary_search(rule).is_ok() {
+                listed |= bit;
+            }
+        }
+        if listed != 0 && covers(grant) {
+            satisfied |= listed;
+            if satisfied.count_ones() as usize == rules.len() {
+                break;
+            }
+        }
+    }
+    satisfied
+}
+
 impl Compiled {
+    fn is_held_by(&self, identity: &Identity, connection: &str) -> bool {
+        self.grant.issuer == identity.issuer
+            && self.grant.subject == identity.subject
+            && self.grant.connection == connection
+    }
+
     fn covers(&self, request: &Classified) -> bool {
         let named = |name: &str| self.operations.iter().any(|pattern| pattern.matches(name));
         !request.operations.is_empty()

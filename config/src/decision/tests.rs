@@ -47,6 +47,7 @@ fn connection(name: &str) -> Connection {
         }],
         tls: None,
         credential: None,
+        mask: None,
         limits: ConnectionLimits { decision_bytes_max: 1, body_bytes_max: 1, stream_ms_max: 1 },
         table: Vec::new(),
     }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use penstock_config::decision::subject_matches;
 use penstock_config::documents::{
-    Document, EXCHANGE_ISSUER, EXCHANGED_AUDIENCE, Issuer, Subject, Workload, exchange_issuer,
+    EXCHANGE_ISSUER, EXCHANGED_AUDIENCE, Issuer, Subject, Workload, exchange_issuer,
 };
 use penstock_config::identity::{Access, Identity};
 use penstock_config::snapshot::{TrustedIssuer, verify};
@@ -122,10 +122,7 @@ pub enum ExchangeRefusal {
 impl State {
     /// Workload documents in force, by name.
     pub fn workloads(&self) -> impl Iterator<Item = &Workload> {
-        self.durable.documents.values().filter_map(|stored| {
-            let Document::Workload(workload) = &stored.document else { return None };
-            Some(workload)
-        })
+        self.durable.documents.values().filter_map(|stored| stored.document.as_workload())
     }
 
     /// Audiences that tokens to be exchanged may have, each once. Never those of the gateway and of
@@ -224,6 +221,8 @@ fn exchange(state: &State, asked: &Exchange, now_ms: u64) -> Result<Outcome, Ref
         "groups": workload.groups,
         "authorization_details": details,
         "workload": identifying_claims(workload, identity),
+        // What is revoked of it ends the new token too: see `Identity::source`.
+        "source": source_claim(identity, token_sha256),
     });
     if claims.to_string().len() > CLAIMS_BYTES_MAX {
         return Err(ExchangeRefusal::Size.into());
@@ -345,6 +344,20 @@ fn expires_s(workload: &Workload, identity: &Identity, now_ms: u64) -> Option<u6
 /// The id of the workload's own token; `null` where it has none.
 fn own_id(identity: &Identity) -> Value {
     identity.claims.get("jti").filter(|id| id.is_string()).cloned().unwrap_or_default()
+}
+
+/// The workload's own token, for whom a revocation may name.
+fn source_claim(identity: &Identity, token_sha256: &str) -> Value {
+    let mut claim = json!({
+        "iss": identity.issuer,
+        "sub": identity.subject,
+        "sha256": token_sha256,
+    });
+    let id = own_id(identity);
+    if let (Value::Object(members), false) = (&mut claim, id.is_null()) {
+        members.insert("jti".to_owned(), id);
+    }
+    claim
 }
 
 /// The claims that the document knows the workload by. They hold, since each equals what an entry

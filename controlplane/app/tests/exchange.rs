@@ -4,9 +4,11 @@
 mod common;
 
 use common::{World, admin, operator};
+use penstock_app::event::TokenRef;
 use penstock_app::exchange::{
     Exchange, ExchangeEvent, ExchangeRefusal, Exchanged, TokenIssuer, details,
 };
+use penstock_app::state::DocumentKey;
 use penstock_app::{Action, Answer, Event, Refusal};
 use penstock_config::identity::Identity;
 use serde_json::{Value, json};
@@ -91,6 +93,9 @@ fn a_workload_gets_what_its_document_says_and_the_act_has_both_ids() {
         }],
         // A path is found again below `workload`.
         "workload": {"repository_id": "4711", "environment": {"name": "prod"}},
+        "source": {
+            "iss": "github", "sub": "repo:acme/app", "sha256": "0".repeat(64), "jti": "job-1",
+        },
     });
     assert_eq!((Value::Object(claims), expires_in_s), (expected, 600));
     let act = world.acts.last().unwrap();
@@ -192,6 +197,46 @@ fn revoking_a_jobs_identity_ends_what_its_tokens_were_exchanged_for() {
     // People have no workload.
     world.send(revoke("dev", "ann")).unwrap();
     assert!(is_revoked(&world, "dev", "ann") && !is_revoked(&world, "penstock", "dev:ann"));
+}
+
+#[test]
+fn revoking_a_jobs_token_or_identity_ends_the_token_that_it_was_exchanged_for() {
+    let by_hash = TokenRef::Sha256("0".repeat(64));
+    let by_id = TokenRef::Id { issuer: "github".into(), id: "job-1".into() };
+    let token = |token| Event::RevokeToken { by: admin(), token, reason: None };
+    let identity = Event::RevokeIdentity {
+        by: admin(),
+        issuer: "github".into(),
+        subject: "repo:acme/app".into(),
+        reason: None,
+    };
+    let other = TokenRef::Id { issuer: "github".into(), id: "new-1".into() };
+    for (event, expected) in
+        [(token(by_hash), true), (token(by_id), true), (identity, true), (token(other), false)]
+    {
+        let mut world = world();
+        let Exchanged { claims, .. } = exchange(&mut world, asked(&json!({}))).unwrap();
+        let issued_ms = claims["iat"].as_u64().unwrap() * 1_000;
+        let job = Identity {
+            issuer: "penstock".into(),
+            subject: claims["sub"].as_str().unwrap().into(),
+            claims,
+            ..Identity::default()
+        };
+        let is_revoked =
+            |world: &World, who: &Identity| world.state.is_revoked(who, issued_ms, &"1".repeat(64));
+        // Also where no document says any more that such tokens are exchanged.
+        let others = WORKLOADS.replace("name: nightly", "name: other").replace("github, ", "dev, ");
+        world.apply(admin(), &others).unwrap();
+        let key = DocumentKey::new("workload", "nightly").unwrap();
+        world.send(Event::DeleteDocument { by: admin(), key }).unwrap();
+        assert!(!is_revoked(&world, &job));
+        let said = format!("{event:?}");
+        world.send(event).unwrap();
+        assert_eq!(is_revoked(&world, &job), expected, "{said}");
+        let theirs = Identity { issuer: "dev".into(), ..job };
+        assert!(!is_revoked(&world, &theirs), "what other issuers' tokens claim says nothing");
+    }
 }
 
 #[test]

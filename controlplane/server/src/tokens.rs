@@ -64,13 +64,9 @@ impl Tokens {
 
 /// Whether a token that holds was revoked: by itself, or with its identity after it was issued.
 pub(crate) fn is_revoked(state: &State, identity: &Identity, token: &[u8]) -> bool {
-    let claims = &identity.claims;
     // Verified as whole seconds; what does not say when counts as old.
-    let issued_s = claims.get("iat").and_then(Value::as_u64).unwrap_or(0);
-    let id = claims.get("jti").and_then(Value::as_str);
-    let sha256 = sha256_hex(token);
-    let issued_ms = issued_s.saturating_mul(1_000);
-    state.is_token_revoked(&identity.issuer, &identity.subject, issued_ms, &sha256, id)
+    let issued_s = identity.claims.get("iat").and_then(Value::as_u64).unwrap_or(0);
+    state.is_revoked(identity, issued_s.saturating_mul(1_000), &sha256_hex(token))
 }
 
 fn compile(state: &State) -> Issuers {

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use penstock_config::digest::hex;
 use penstock_config::hold::{Live, LiveEvent};
-use penstock_config::identity::Identity;
+use penstock_config::identity::{Identity, TokenSource};
 use serde::{Deserialize, Serialize};
 
 use crate::session::SessionId;
@@ -46,6 +46,27 @@ pub(crate) struct Marks {
     identity: Mark,
     /// When it was issued, milliseconds since the Unix epoch; 0 where it does not say.
     pub(crate) issued_ms: u64,
+    /// What it was exchanged for, where it was.
+    source: Option<SourceMarks>,
+}
+
+/// What a revocation may name of the token that another one was exchanged for.
+#[derive(Clone, Copy, Debug)]
+struct SourceMarks {
+    token: Mark,
+    token_id: Option<Mark>,
+    identity: Mark,
+}
+
+impl SourceMarks {
+    fn of(source: TokenSource<'_>) -> Option<Self> {
+        let TokenSource { issuer, subject, sha256, id } = source;
+        Some(Self {
+            token: mark(sha256).ok()?,
+            token_id: id.map(|id| token_id(issuer, id)),
+            identity: identity_mark(issuer, subject),
+        })
+    }
 }
 
 impl Marks {
@@ -63,6 +84,7 @@ impl Marks {
             token_id: id.map(|id| token_id(&identity.issuer, id)),
             identity: identity_mark(&identity.issuer, &identity.subject),
             issued_ms: issued.unwrap_or(0).saturating_mul(1_000),
+            source: identity.source().and_then(SourceMarks::of),
         }
     }
 }
@@ -185,9 +207,13 @@ fn revokes(
     token: impl Fn(&Mark) -> bool,
 ) -> bool {
     let issued_before = |until: u64| marks.issued_ms <= until;
-    identity(&marks.identity).is_some_and(issued_before)
-        || token(&marks.token)
-        || marks.token_id.as_ref().is_some_and(token)
+    let is_revoked = |of: &Mark, whole: &Mark, id: Option<&Mark>| {
+        identity(of).is_some_and(issued_before) || token(whole) || id.is_some_and(&token)
+    };
+    is_revoked(&marks.identity, &marks.token, marks.token_id.as_ref())
+        || marks.source.as_ref().is_some_and(|source| {
+            is_revoked(&source.identity, &source.token, source.token_id.as_ref())
+        })
 }
 
 /// 64 hex digits.
@@ -430,6 +456,35 @@ mod tests {
         assert!(!state.is_revoked(&Marks::of(b"two", &other)), "another issuer's id");
         state.take(&live(true, 2, Vec::new()), Duration::ZERO);
         assert_eq!(state.revocations(), 0, "everything was replaced");
+    }
+
+    #[test]
+    fn what_revokes_a_token_ends_what_it_was_exchanged_for() {
+        let hash = hex(&penstock_config::digest::sha256(b"one"));
+        let claims = format!(
+            r#"{{"iat": 5, "jti": "new", "source":
+                {{"iss": "company", "sub": "ann", "sha256": "{hash}", "jti": "id-7"}}}}"#
+        );
+        let job = Identity { issuer: "penstock".into(), ..identity("company:ann", &claims) };
+        let by_hash = LiveEvent::TokenRevoked { sha256: Some(hash), id: None };
+        let by_id =
+            LiveEvent::TokenRevoked { sha256: None, id: Some(("company".into(), "id-7".into())) };
+        for (event, expected) in [
+            (by_hash, true),
+            (by_id, true),
+            (revoked_until(5_000), true),
+            (revoked_until(4_999), false),
+            (LiveEvent::TokenRevoked { sha256: Some("ab".repeat(32)), id: None }, false),
+        ] {
+            let change = live(false, 1, vec![event]);
+            assert_eq!(change.revokes(&Marks::of(b"new", &job)), expected, "what runs");
+            let state = LiveState::default();
+            state.take(&change, Duration::ZERO);
+            assert_eq!(state.is_revoked(&Marks::of(b"new", &job)), expected, "what begins");
+            // Nobody else's claim says anything.
+            let other = Identity { issuer: "ci".into(), ..job.clone() };
+            assert!(!state.is_revoked(&Marks::of(b"new", &other)));
+        }
     }
 
     #[test]

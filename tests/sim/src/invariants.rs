@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use penstock_app::approvals::{Approval, ApprovalState, CastVote, EndCause, Requirement, Vote};
 use penstock_app::grants::{Grant, GrantState, Use};
+use penstock_app::revocations::RevocationKey;
 use penstock_app::{Change, Durable, State};
 use penstock_config::documents::Subject;
 use penstock_config::hold::{EndOutcome, Go, HoldRequest};
@@ -40,7 +41,7 @@ pub(crate) fn of_change(before: &Durable, next: &State, change: &Change) -> Resu
             let was_decided =
                 before.approvals.get(&approval.id).is_some_and(|old| !old.is_pending());
             if approval.state == ApprovalState::Approved && !was_decided {
-                of_approved(approval)?;
+                of_approved(next, approval)?;
             }
             Ok(())
         }
@@ -99,10 +100,12 @@ fn of_approval(old: &Approval, new: &Approval) -> Result<(), Broken> {
 }
 
 /// Every rule's people have agreed, or what else makes an approval.
-fn of_approved(approval: &Approval) -> Result<(), Broken> {
+fn of_approved(next: &State, approval: &Approval) -> Result<(), Broken> {
     let ended = approval.ended.as_ref();
     let is_good = match ended.map(|ended| ended.cause) {
-        Some(EndCause::Answered) => approval.requirements.iter().all(|one| is_met(approval, one)),
+        Some(EndCause::Answered) => {
+            approval.requirements.iter().all(|one| is_met(next, approval, one))
+        }
         Some(EndCause::BreakGlass) => person(&approval.requester) == "zoe",
         Some(EndCause::Automatic) => approval.requirements.iter().all(|one| one.is_automatic),
         Some(
@@ -121,11 +124,19 @@ fn of_approved(approval: &Approval) -> Result<(), Broken> {
     hold(is_good, || format!("{} is approved without enough people: {approval:?}", approval.id))
 }
 
-fn is_met(approval: &Approval, requirement: &Requirement) -> bool {
+/// Whoever was revoked when they voted, or since, agreed to nothing.
+fn is_revoked(next: &State, vote: &CastVote) -> bool {
+    let Identity { issuer, subject, .. } = vote.by.clone();
+    let key = RevocationKey::Identity { issuer, subject };
+    next.durable.revocations.get(&key).is_some_and(|one| vote.at_ms <= one.at_ms)
+}
+
+fn is_met(next: &State, approval: &Approval, requirement: &Requirement) -> bool {
     let yes = |vote: &&CastVote| {
         !vote.is_late
             && matches!(vote.vote, Vote::Approve { .. })
             && person(&vote.by) != person(&approval.requester)
+            && !is_revoked(next, vote)
     };
     let yes: Vec<&Identity> = approval.votes.iter().filter(yes).map(|vote| &vote.by).collect();
     let asks = &requirement.asks;

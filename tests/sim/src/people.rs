@@ -153,7 +153,8 @@ pub(crate) fn act(random: &mut Random, state: &State, fresh: &str) -> Option<Eve
             Some(Event::EndGrant { by, grant, how, reason: None })
         }
         7 => {
-            let (issuer, subject) = ("dev".to_owned(), somebody(random, &CALLERS).subject);
+            let whom = if random.one_in(2) { &CALLERS[..] } else { &REVIEWERS };
+            let (issuer, subject) = ("dev".to_owned(), somebody(random, whom).subject);
             Some(Event::RevokeIdentity { by: admin(), issuer, subject, reason: None })
         }
         8 => {

@@ -320,3 +320,17 @@ fn several_grants_together_satisfy_the_rules_that_they_list() {
     grants.insert(LiveGrant { rules: both, ..live("c", &["list"], &["*"]) });
     assert_eq!(left(&grants), [""; 0]);
 }
+
+#[test]
+fn more_rules_than_a_word_has_bits_are_each_told_apart() {
+    let rules: Vec<Arc<str>> = (0..150).map(|at| Arc::from(format!("rule-{at}"))).collect();
+    let (engineer, list) = (engineer(), request(&["list"], None));
+    let mut grants = LiveGrants::default();
+    for (id, listed) in [("a", [0, 63]), ("b", [64, 127]), ("c", [128, 149])] {
+        let rules = listed.map(|at| Arc::clone(&rules[at])).to_vec();
+        grants.insert(LiveGrant { rules, ..live(id, &["list"], &["*"]) });
+    }
+    let left: Vec<_> = grants.unsatisfied(&engineer, "llama", &list, &rules).cloned().collect();
+    let expected: Vec<_> = (0..150).filter(|at| ![0, 63, 64, 127, 128, 149].contains(at)).collect();
+    assert_eq!(left, expected.iter().map(|at| Arc::clone(&rules[*at])).collect::<Vec<_>>());
+}

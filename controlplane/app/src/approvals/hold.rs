@@ -95,14 +95,7 @@ impl Asking<'_> {
     fn revoked(&self, draft: &Draft) -> Option<HoldAnswer> {
         let state = &draft.state;
         let HoldRequest { identity, token_issued_ms, token_sha256, session, .. } = self.request;
-        let token_id = identity.claims.get("jti").and_then(serde_json::Value::as_str);
-        let is_revoked = state.is_token_revoked(
-            &identity.issuer,
-            &identity.subject,
-            *token_issued_ms,
-            token_sha256,
-            token_id,
-        );
+        let is_revoked = state.is_revoked(identity, *token_issued_ms, token_sha256);
         let message = match (is_revoked, state.is_killed(session)) {
             (true, _) => "the token was revoked",
             (false, true) => "the session was ended by an operator",
