@@ -7,8 +7,8 @@ MODEL ?= real
 ROWS ?= all
 ROUNDS ?= 5
 SECONDS ?= 3
-.DEFAULT_GOAL := help
-.PHONY: help deps demo test fuzz bench
+SPLITS ?= 20000000
+.PHONY: help deps demo test fuzz nightly bench
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ test: deps ## format, lints, every test, documentation tests, AddressSanitizer, 
 fuzz: SECONDS = 10
 fuzz: deps ## each fuzz target for SECONDS=10
 	@tests/tools/fuzz.sh $(SECONDS)
+
+nightly: deps ## masked text in SPLITS=20000000 random splits against an oracle: hours
+	@tests/tools/nightly.sh $(SPLITS)
 
 bench: deps ## all rows, or ROWS="unary sse", into bench/results/latest.jsonl (ROUNDS=5 SECONDS=3)
 	@bench/run --rounds $(ROUNDS) --seconds $(SECONDS) $(ROWS)

@@ -32,6 +32,9 @@ pub(crate) struct Flags {
     /// Milliseconds from one event to the next
     #[arg(long, value_name = "N", default_value_t = 10)]
     gap_ms: u64,
+    /// What the events say in turn, ASCII, in pieces of --bytes, again and again [default: xxx…]
+    #[arg(long, value_name = "TEXT", value_parser = plain_text)]
+    text: Option<String>,
 }
 
 fn body_bytes(text: &str) -> Result<usize, String> {
@@ -39,12 +42,21 @@ fn body_bytes(text: &str) -> Result<usize, String> {
     if (16..=256 << 20).contains(&bytes) { Ok(bytes) } else { Err("not 16 to 268435456".into()) }
 }
 
+fn plain_text(text: &str) -> Result<String, String> {
+    let is_plain = |byte: u8| (b' '..=b'~').contains(&byte) && byte != b'"' && byte != b'\\';
+    if !text.is_empty() && text.bytes().all(is_plain) {
+        Ok(text.to_owned())
+    } else {
+        Err("not printable ASCII without quotation marks and backslashes".to_owned())
+    }
+}
+
 /// What every connection answers.
 struct Answer {
     /// A whole answer, or the head of a stream.
     first: Vec<u8>,
-    /// One event as one chunk.
-    event: Vec<u8>,
+    /// Events as one chunk each, sent in turn.
+    said: Vec<Vec<u8>>,
     events: u64,
     gap: Duration,
 }
@@ -55,13 +67,12 @@ impl Answer {
     fn new(flags: &Flags) -> Self {
         let gap = Duration::from_millis(flags.gap_ms);
         if flags.events > 0 {
-            let text = "x".repeat(flags.bytes);
-            let data =
-                format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\"{text}\"}}}}]}}\n\n");
+            let text = flags.text.clone().unwrap_or_else(|| "x".repeat(flags.bytes));
+            let pieces = text.as_bytes().chunks(flags.bytes);
+            let said = pieces.map(|piece| event(&String::from_utf8_lossy(piece))).collect();
             let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\
                         cache-control: no-cache\r\ntransfer-encoding: chunked\r\n\r\n";
-            let event = format!("{:x}\r\n{data}\r\n", data.len());
-            return Self { first: head.into(), event: event.into(), events: flags.events, gap };
+            return Self { first: head.into(), said, events: flags.events, gap };
         }
         let padding = "x".repeat(flags.bytes.saturating_sub(r#"{"text":""}"#.len()));
         let first = format!(
@@ -69,8 +80,14 @@ impl Answer {
              {{\"text\":\"{padding}\"}}",
             flags.bytes
         );
-        Self { first: first.into(), event: Vec::new(), events: 0, gap }
+        Self { first: first.into(), said: Vec::new(), events: 0, gap }
     }
+}
+
+/// One event that says a text, as one chunk.
+fn event(text: &str) -> Vec<u8> {
+    let data = format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\"{text}\"}}}}]}}\n\n");
+    format!("{:x}\r\n{data}\r\n", data.len()).into()
 }
 
 /// Serves until it is killed: it has nothing to finish.
@@ -150,9 +167,9 @@ fn request(bytes: &[u8]) -> Result<Option<(usize, usize)>, Error> {
 /// Each event has its own absolute time, so that a late one does not make all later ones late.
 async fn events(stream: &mut TcpStream, answer: &Answer) -> Result<(), Error> {
     let mut due = Instant::now();
-    for _ in 0..answer.events {
+    for (_, event) in (0..answer.events).zip(answer.said.iter().cycle()) {
         sleep_until(due).await;
-        stream.write_all(&answer.event).await?;
+        stream.write_all(event).await?;
         due += answer.gap;
     }
     stream.write_all(STREAM_END).await

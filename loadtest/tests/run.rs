@@ -297,3 +297,30 @@ fn the_table_names_the_figures_and_a_token_is_never_an_argument() {
     assert!(help.contains("--token-file") && help.contains("--token-env"));
     assert!(!help.contains("--token "), "{help}");
 }
+
+#[test]
+fn the_fixed_server_says_a_text_in_pieces_again_and_again() {
+    let arguments = ["--events", "3", "--gap-ms", "0", "--bytes", "16"];
+    let mut server = Command::new(PROGRAM)
+        .args([&["fixed"], &arguments[..], &["--text", "The sea was calm that day."]].concat())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(server.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let url = serde_json::from_str::<Value>(&line).unwrap()["listen"].as_str().unwrap().to_owned();
+    let mut stream = TcpStream::connect(url.trim_start_matches("http://")).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+    let answer: String = BufReader::new(stream)
+        .lines()
+        .map(Result::unwrap)
+        .take_while(|line| !line.contains("[DONE]"))
+        .filter(|line| line.starts_with("data: "))
+        .collect();
+    server.kill().unwrap();
+    server.wait().unwrap();
+    let said: Vec<&str> = answer.split("\"content\":\"").skip(1).collect();
+    let said: Vec<&str> = said.iter().map(|rest| rest.split('"').next().unwrap()).collect();
+    assert_eq!(said, ["The sea was calm", " that day.", "The sea was calm"]);
+}

@@ -9,6 +9,7 @@ import urllib.request
 
 import openai
 
+import masks
 import processes
 import stories
 from narration import Narrator, StepFailed, expect, table
@@ -62,6 +63,20 @@ class Scene:
     def ci(self):
         return self.client(self.token("ci@example.com", "ci"))
 
+    def logged(self, sessions):
+        """The access log's lines by session, once these sessions are among them."""
+        deadline = time.monotonic() + LOG_SECONDS_MAX
+        while True:
+            text = self.access_log.read_text() if self.access_log.exists() else ""
+            lines = [json.loads(line) for line in text.splitlines() if line.endswith("}")]
+            found = {line["session"]: line for line in lines}
+            missing = set(sessions) - found.keys()
+            if not missing:
+                return found
+            if time.monotonic() > deadline:
+                raise StepFailed(f"expected every session in the access log, but {missing} lack")
+            time.sleep(0.05)
+
     def saw(self, headers):
         """Keeps a session, to find it again in the access log."""
         session = headers.get("penstock-session")
@@ -79,6 +94,7 @@ def take(scene):
     step("denied", "CI may look, and may not infer", lambda: denied(scene))
     step("explain", "Why? Ask", lambda: explain(scene))
     step("slots", "What nobody may do: read other people's prompts", lambda: slots(scene))
+    step("masked", "A masked stream, beside what the model said", lambda: masks.beside(scene))
     step("change", "A policy change, while a stream runs", lambda: change(scene))
     step("cut", "The rule under a running stream goes away", lambda: cut(scene))
     stories.tell(scene)
@@ -231,17 +247,7 @@ def cut(scene):
 
 
 def access_log(scene):
-    def lines_of_tour():
-        text = scene.access_log.read_text() if scene.access_log.exists() else ""
-        lines = [json.loads(line) for line in text.splitlines() if line.endswith("}")]
-        return {line["session"]: line for line in lines}
-
-    deadline = time.monotonic() + LOG_SECONDS_MAX
-    while not set(scene.sessions) <= (found := lines_of_tour()).keys():
-        if time.monotonic() > deadline:
-            missing = set(scene.sessions) - found.keys()
-            raise StepFailed(f"expected every session in the access log, but {missing} lack")
-        time.sleep(0.05)
+    found = scene.logged(scene.sessions)
     head = ("user", "request", "operation", "decision", "rule", "status", "reason", "ms", "bytes")
     rows = [head, *(row(line) for line in found.values())]
     scene.narrator.seen(table(rows))

@@ -43,6 +43,13 @@ const CLIENTS = {
             if (text) yield text;
           }
         },
+        async call(model, max_tokens) {
+          const tools = [{ type: "function", function: { name: "send", parameters: {} } }];
+          const asked = { model, messages, max_tokens, tools };
+          const answer = await client.chat.completions.stream(asked).finalChatCompletion();
+          const [{ function: called }] = answer.choices[0].message.tool_calls;
+          return JSON.stringify(JSON.parse(called.arguments));
+        },
       };
     };
   },
@@ -107,6 +114,7 @@ async function answer(asked) {
   const client = connect(asked.connection, asked.token);
   if (asked.op === "models") return { models: await client.models() };
   if (asked.op === "whole") return client.whole(asked.model, asked.tokens_max);
+  if (asked.op === "call") return { text: await client.call(asked.model, asked.tokens_max) };
   const stream = client.stream(asked.model, asked.tokens_max);
   if (asked.op !== "open") return collected(stream);
   open.push(stream);

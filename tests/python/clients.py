@@ -7,6 +7,7 @@ Each line on stdin is an operation, answered by one line on stdout; `connection`
     {"op": "models"} -> {"models": [NAME, ...]}
     {"op": "whole"}  -> {"text": TEXT, "tokens": N}
     {"op": "stream"} -> {"text": TEXT, "pieces": N}: a streamed answer, read to its end
+    {"op": "call"}   -> {"text": JSON}: the arguments of a streamed call of a tool, read as JSON
     {"op": "open"}   -> {"text": TEXT}: the first piece of a streamed answer
     {"op": "rest"}   -> as stream: what came behind the first piece of the one that was opened first
 Where the client raises an error the answer is {"error": {"kind", "status", "message"}}. Tokens come
@@ -45,6 +46,14 @@ class OpenAi:
         ):
             if chunk.choices and chunk.choices[0].delta.content:
                 yield chunk.choices[0].delta.content
+
+    def call(self, model, tokens_max):
+        tool = {"type": "function", "function": {"name": "send", "parameters": {"type": "object"}}}
+        with self.client.chat.completions.stream(
+            model=model, messages=MESSAGES, max_tokens=tokens_max, tools=[tool]
+        ) as stream:
+            [call] = stream.get_final_completion().choices[0].message.tool_calls
+        return json.dumps(json.loads(call.function.arguments))
 
 
 class Anthropic:
@@ -115,6 +124,8 @@ class Operations:
         if asked["op"] == "whole":
             text, tokens = client.whole(asked["model"], asked["tokens_max"])
             return {"text": text, "tokens": tokens}
+        if asked["op"] == "call":
+            return {"text": client.call(asked["model"], asked["tokens_max"])}
         pieces = client.stream(asked["model"], asked["tokens_max"])
         if asked["op"] == "open":
             self.open.append(pieces)

@@ -1,9 +1,10 @@
 """llama.cpp's own server with a small real model, on loopback.
 
-    python model_server.py [--port N] [--parallel N] [--api-key-file FILE]
+    python model_server.py [--port N] [--parallel N] [--api-key-file FILE] [--say TEXT]
 
 The API key comes from a file (`/dev/stdin` works) or from the environment's PENSTOCK_MODEL_KEY,
 never from an argument, which every user of the machine could read. Without one nobody is refused.
+With --say the model has no choice but to say this text, in tokens of its own, whatever it is asked.
 The first line on stdout is {"listen": URL, "model": NAME}, once /health answers; SIGTERM ends it.
 """
 
@@ -56,6 +57,10 @@ def parameters(flags, key):
     # The context is shared by all slots: this many tokens for each.
     chosen.n_ctx = 2048 * flags.parallel
     chosen.ui = False
+    if flags.say:
+        # Of type 1: written by the user of the server. JSON's strings are the grammar's strings.
+        grammar = f"root ::= {json.dumps(flags.say)}"
+        chosen.sampling.grammar = xllamacpp.CommonGrammar(1, grammar)
     return chosen
 
 
@@ -76,6 +81,7 @@ def main():
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--parallel", type=int, default=2)
     parser.add_argument("--api-key-file")
+    parser.add_argument("--say")
     flags = parser.parse_args()
 
     ended = threading.Event()

@@ -5,7 +5,7 @@ use clap::{Parser, Subcommand};
 use crate::access::Target;
 use crate::commands::{
     answer, apply, approvals, completions, connect, delete, development, explain, get, grants,
-    login, nodes, notifications, request, revoke, secret, sessions, token, versions,
+    login, mask, nodes, notifications, request, revoke, secret, sessions, token, versions,
 };
 
 const EXAMPLES: &str = "\
@@ -71,6 +71,9 @@ pub(crate) enum Command {
     Secret(secret::Action),
     /// Say what would be decided about a request, and why
     Explain(explain::Arguments),
+    /// Try masks on texts
+    #[command(subcommand)]
+    Mask(mask::Action),
     /// Lend a port of this machine that leads to a connection
     Connect(connect::Arguments),
     /// List and show questions that wait for people, and what became of them

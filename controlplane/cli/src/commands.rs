@@ -11,6 +11,7 @@ pub(crate) mod explain;
 pub(crate) mod get;
 pub(crate) mod grants;
 pub(crate) mod login;
+pub(crate) mod mask;
 pub(crate) mod nodes;
 pub(crate) mod notifications;
 pub(crate) mod request;
@@ -46,6 +47,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Versions(action) => versions::run(&access::find(target)?, &action).await,
         Command::Secret(action) => secret::run(&access::find(target)?, &action).await,
         Command::Explain(arguments) => explain::run(&access::find(target)?, &arguments).await,
+        Command::Mask(action) => mask::run(target, &action).await,
         Command::Nodes(action) => nodes::run(&access::find(target)?, &action).await,
         Command::Notifications(action) => notifications::run(&access::find(target)?, &action).await,
         Command::Approvals(approvals::Arguments { act_as, action }) => {

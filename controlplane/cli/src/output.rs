@@ -110,7 +110,8 @@ fn text(value: &Value) -> String {
     }
 }
 
-fn table(rows: &Value, columns: &[Column]) -> String {
+/// An array of rows as a table.
+pub(crate) fn table(rows: &Value, columns: &[Column]) -> String {
     let mut lines: Vec<Vec<String>> = Vec::new();
     lines.push(columns.iter().map(|(title, _)| (*title).to_owned()).collect());
     for row in rows.as_array().map_or(&[][..], Vec::as_slice) {

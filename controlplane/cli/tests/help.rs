@@ -7,7 +7,7 @@ mod support;
 use support::{code, penstock, stdout};
 
 /// Every command, and a word of its help that would be missed.
-const COMMANDS: [(&[&str], &str); 47] = [
+const COMMANDS: [(&[&str], &str); 49] = [
     (&["dev"], "--expose-development"),
     (&["token"], "--ttl"),
     (&["apply"], "--expect-version"),
@@ -22,6 +22,8 @@ const COMMANDS: [(&[&str], &str); 47] = [
     (&["secret", "list"], "--output"),
     (&["secret", "delete"], "<NAME>"),
     (&["explain"], "Exit code 0"),
+    (&["mask"], "test"),
+    (&["mask", "test"], "--show-values"),
     (&["nodes"], "join-file"),
     (&["nodes", "list"], "--output"),
     (&["notifications", "list"], "--only <STATE>"),
@@ -96,6 +98,7 @@ async fn the_first_help_names_every_command_and_no_other() {
         "versions",
         "secret",
         "explain",
+        "mask",
         "connect",
         "approvals",
         "approve",
@@ -117,7 +120,7 @@ async fn completions_are_a_script() {
     let home = tempfile::tempdir().unwrap();
     for shell in ["bash", "zsh", "fish"] {
         let output = penstock(home.path(), &["completions", shell]).output().await.unwrap();
-        for flag in ["expect-version", "as-groups", "close-review"] {
+        for flag in ["expect-version", "as-groups", "close-review", "show-values"] {
             assert!(stdout(&output).contains(flag), "{shell} lacks {flag}");
         }
     }

@@ -84,7 +84,11 @@ fn check_enforced(set: Vec<Document>) {
             Document::Rule(rule) => rules.push(rule),
             // The control plane is an issuer as well from then on, once however many there are.
             Document::Workload(_) => exchange = Some(exchange_issuer("https://penstock")),
-            Document::Role(_) | Document::Person(_) | Document::Webhook(_) | Document::Mail(_) => {}
+            Document::Role(_)
+            | Document::Person(_)
+            | Document::Webhook(_)
+            | Document::Mail(_)
+            | Document::Mask(_) => {}
         }
     }
     issuers.extend(exchange);

@@ -10,6 +10,7 @@ mod chunked;
 mod document;
 mod head;
 mod json;
+mod mask;
 mod peer;
 mod response;
 mod signer;
@@ -27,12 +28,13 @@ pub struct Target {
 }
 
 /// All targets. The first one has a planted bug that must be found, or the engine is blind.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 9] = [
     Target { name: "canary", check: canary::check },
     Target { name: "chunked", check: chunked::check },
     Target { name: "document", check: document::check },
     Target { name: "head", check: head::check },
     Target { name: "json", check: json::check },
+    Target { name: "mask", check: mask::check },
     Target { name: "snapshot", check: snapshot::check },
     Target { name: "sse", check: sse::check },
     Target { name: "token", check: token::check },

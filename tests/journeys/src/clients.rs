@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use crate::tools;
 
 /// The language that a client is written in.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Language {
     /// Python, with `tests/python/clients.py`.
     Python,
@@ -110,6 +110,12 @@ impl Client {
     pub fn stream(&mut self, asked: Asked<'_>) -> Result<(String, u64), Shown> {
         let answer = self.ask("stream", asked)?;
         Ok((text(&answer), answer["pieces"].as_u64().unwrap_or_default()))
+    }
+
+    /// The arguments of a streamed call of a tool, read as JSON by the client. OpenAI's alone.
+    #[track_caller]
+    pub fn call(&mut self, asked: Asked<'_>) -> Result<String, Shown> {
+        self.ask("call", asked).map(|answer| text(&answer))
     }
 
     /// The first piece of a streamed answer, which stays open.

@@ -17,13 +17,14 @@ use serde_json::{Value, json};
 /// The tour ends itself after 300 s; the rest is for its last words.
 const TOUR_PATIENCE: Duration = Duration::from_secs(330);
 
-const STEPS: [&str; 13] = [
+const STEPS: [&str; 14] = [
     "stream",
     "direct",
     "no_token",
     "denied",
     "explain",
     "slots",
+    "masked",
     "change",
     "cut",
     "contractor",
@@ -87,14 +88,15 @@ fn the_tour_goes_as_told_and_leaves_no_secret_in_a_file() {
     assert_eq!(figures("direct")["status"], 401, "the model server wants its own key");
     assert_eq!(figures("denied")["status"], 403);
     assert_eq!(figures("slots")["rule"], "nobody-reads-predictions");
+    assert_eq!(figures("masked")["counted"], 3, "as many values as the model was made to say");
     assert!(figures("cut")["message"].as_str().unwrap().contains("infer.chat"));
 
     let [keys, tokens] = ["keys", "tokens"].map(|name| lines(&seen.join(name)));
-    assert_eq!((keys.len(), tokens.len()), (1, 4), "one start, four callers");
+    assert_eq!((keys.len(), tokens.len()), (1, 5), "one start, five callers");
     let mut needles = vec![Needle::secret("the model's key", &keys[0])];
     needles.extend(tokens.iter().flat_map(|token| Needle::token("a caller", token)));
     let found = search(&written, &needles);
     assert!(found.files > 10, "only {} files", found.files);
     assert_eq!(found.hits, [] as [String; 0]);
-    assert_eq!(search(&seen, &needles).hits.len(), 9, "the search finds what is there");
+    assert_eq!(search(&seen, &needles).hits.len(), 11, "the search finds what is there");
 }
