@@ -186,20 +186,13 @@ def answer_all(api, ids):
 
 def first_bytes(connections):
     """When the first byte came on each."""
-    arrived, selector = [], selectors.DefaultSelector()
-    for connection in connections:
-        selector.register(connection, selectors.EVENT_READ)
-    end = time.monotonic() + PATIENCE_S
-    while len(arrived) < len(connections):
-        for key, _ in selector.select(1):
-            now, head = time.monotonic(), key.fileobj.recv(64)
-            if not head.startswith(b"HTTP/1.1 200"):
-                raise Invalid(f"a held request was answered {head!r}")
-            arrived.append(now)
-            selector.unregister(key.fileobj)
-        if time.monotonic() > end:
-            raise Unavailable(f"only {len(arrived)} of {len(connections)} were answered")
-    return arrived
+
+    def has_come(head):
+        if not head.startswith(b"HTTP/1.1 200"):
+            raise Invalid(f"a held request was answered {head!r}")
+        return True
+
+    return moments(connections, 64, has_come, "were answered")
 
 
 def revoke(options):
@@ -251,21 +244,28 @@ def cuts():
 
 def ends(connections):
     """When each ended, reading all of it until then."""
+    return moments(connections, 65536, lambda read: not read, "ended")
+
+
+def moments(connections, most, has_come, what):
+    """When `has_come` was true of what was read on each, which is nothing where it has ended."""
     found, selector = [], selectors.DefaultSelector()
     for connection in connections:
         selector.register(connection, selectors.EVENT_READ)
     limit = time.monotonic() + PATIENCE_S
     while len(found) < len(connections):
         for key, _ in selector.select(1):
+            # Taken before the reading, which is none of what is measured.
+            now = time.monotonic()
             try:
-                more = key.fileobj.recv(65536)
+                read = key.fileobj.recv(most)
             except ConnectionError:
-                more = b""
-            if not more:
-                found.append(time.monotonic())
+                read = b""
+            if has_come(read):
+                found.append(now)
                 selector.unregister(key.fileobj)
         if time.monotonic() > limit:
-            raise Unavailable(f"only {len(found)} of {len(connections)} streams ended")
+            raise Unavailable(f"only {len(found)} of {len(connections)} {what}")
     return found
 
 

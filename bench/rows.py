@@ -5,6 +5,7 @@ import sys
 from access import hold, revoke
 from failures import Invalid
 from idle import idle
+from masks import mask_sse
 from proxies import Stage
 from rounds import added, finish, median_of, medians, rounds, value_of, window
 from swap import swap
@@ -178,4 +179,5 @@ ROWS = {
     "swap": swap,
     "hold": hold,
     "revoke": revoke,
+    "mask-sse": mask_sse,
 }

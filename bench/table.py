@@ -2,7 +2,6 @@
 
 import json
 
-BEGIN, END = "<!-- bench: by `bench/run --readme` -->", "<!-- bench ends -->"
 COLUMNS = ("penstock", "nginx", "haproxy", "envoy")
 
 
@@ -45,13 +44,3 @@ def number(value):
     if value is None:
         return "-"
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
-
-
-def replace_in(readme, text):
-    """Puts the table between its marks; nothing else of the file changes."""
-    content = readme.read_text()
-    before, begin, rest = content.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{readme} lacks the lines {BEGIN} and {END}")
-    readme.write_text(f"{before}{BEGIN}\n{text}{END}{after}")
