@@ -19,9 +19,9 @@ const KNOWN_BYTES: usize = CONTEXT_BYTES + 8;
 const DONE_BYTES_MAX: usize = 256;
 
 /// Bytes of each of its lists that a channel keeps when small pieces come, and what they are
-/// together: a folded byte has its two offsets of four bytes where the fold changes something.
+/// together.
 const KEPT_LENGTH: usize = 512;
-const KEPT_BYTES_MAX: usize = 10 * KEPT_LENGTH;
+const KEPT_BYTES_MAX: usize = 6 * KEPT_LENGTH;
 
 /// Where matches may begin.
 #[derive(Clone, Copy, Debug)]

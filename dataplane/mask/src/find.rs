@@ -1,21 +1,22 @@
 //! Where values are, in a text that is all there: every match that begins before the hold point.
 //!
 //! Each group of rules has its own way to the places where a match may begin: literals that it
-//! begins with, the start of a word with a digit, a rare literal in its middle, or an automaton
-//! over the whole text. From there one way leads on: the rule's own parts, its guards, its check.
+//! begins with, the start of a word with a digit, a word before it, a long run, a rare literal in
+//! its middle, or an automaton over the whole text. From there one way leads on: the rule's own
+//! parts, its guards, its check.
 
 mod gate;
+mod ways;
+
+pub(crate) use gate::RUN_WORD_BYTES;
 
 use std::cmp::Reverse;
 
 use crate::automaton::GaveUp;
 use crate::channel::Place;
-use crate::profile::{Anchors, Compiled, Led, Masking, Others, Profile, Scratch, Tokens};
+use crate::places::may_begin;
+use crate::profile::{Compiled, Masking, Scratch};
 use crate::rule::{CONTEXT_BYTES, Guard};
-
-/// A text shorter than this is looked through by pairs of bytes; calling the fast engine costs
-/// more.
-const SHORT_BYTES: usize = 192;
 
 /// Steps of automata for each byte of a text, and for any text: what takes more is not looked
 /// through to its end, and is redacted whole.
@@ -64,21 +65,8 @@ pub(crate) fn find(
     scratch.matches.clear();
     let fresh = text.len().saturating_sub(place.from);
     let steps_left = fresh.saturating_mul(STEPS_PER_BYTE).saturating_add(STEPS_FREE);
-    let profile: &Profile = &masking.profile;
     let mut search = Search { masking, scratch, text, place, steps_left };
-    if let Some(led) = &profile.led {
-        search.led(led)?;
-    }
-    if let Some(tokens) = &profile.tokens {
-        search.tokens(tokens)?;
-    }
-    if let Some(anchors) = &profile.anchors {
-        search.anchors(anchors)?;
-    }
-    if let Some(others) = &profile.others {
-        search.others(others)?;
-    }
-    Ok(())
+    search.all_ways(&masking.profile.ways)
 }
 
 impl Search<'_> {
@@ -91,177 +79,17 @@ impl Search<'_> {
         Ok(())
     }
 
-    /// Matches that begin with a literal.
-    fn led(&mut self, led: &Led) -> Result<(), GaveUp> {
-        let Place { from, before } = self.place;
-        let longest = before.saturating_add(led.bytes_max).min(self.text.len());
-        let region = self.text.get(from..longest).unwrap_or_default();
-        let mut found = std::mem::take(&mut self.scratch.lists.found);
-        found.clear();
-        if region.len() < SHORT_BYTES {
-            for start in from..before {
-                let (Some(first), Some(second)) =
-                    (self.byte(start), self.byte(start.saturating_add(1)))
-                else {
-                    continue;
-                };
-                for front in led.pairs.of(first, second) {
-                    let bytes = led.fronts.get(*front).map(|(bytes, _)| bytes.as_slice());
-                    let here = self.text.get(start..).unwrap_or_default();
-                    if bytes.is_some_and(|bytes| begins_with(here, bytes)) {
-                        found.push((*front, start));
-                    }
-                }
-            }
-        } else if let Some(mut scratch) = self.scratch.literals.take() {
-            led.literals.find(&mut scratch, region, &mut |front, end| {
-                let length = led.fronts.get(front).map_or(0, |(bytes, _)| bytes.len());
-                found.push((front, from.saturating_add(end).saturating_sub(length)));
-            });
-            self.scratch.literals = Some(scratch);
-        }
-        let mut result = Ok(());
-        for (front, start) in &found {
-            if *start >= before {
-                continue;
-            }
-            let rules = led.fronts.get(*front).map_or(&[][..], |(_, rules)| rules.as_slice());
-            for rule in rules {
-                result = result.and_then(|()| self.try_rule(*rule, *start).map(|_| ()));
-            }
-        }
-        self.scratch.lists.found = found;
-        result
-    }
-
-    /// Matches that begin at the start of a word with a digit near, or at a sign before digits.
-    fn tokens(&mut self, tokens: &Tokens) -> Result<(), GaveUp> {
-        let mut last = None;
-        let mut gate = gate::Digits::new(self.text, self.place);
-        while let Some(starts) = gate.next_starts() {
-            for start in starts.into_iter().flatten() {
-                if last.is_none_or(|last| start > last) && self.place.has(start) {
-                    last = Some(start);
-                    self.try_tokens(tokens, start)?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn try_tokens(&mut self, tokens: &Tokens, start: usize) -> Result<(), GaveUp> {
-        let Some(mut cache) = self.scratch.tokens.take() else { return Err(GaveUp) };
-        let mut found = std::mem::take(&mut self.scratch.lists.found);
-        found.clear();
-        let walked = tokens.automaton.forward(&mut cache, None, true, self.text, start, |here| {
-            for pattern in here.patterns() {
-                let rule = tokens.rules.get(pattern).copied().unwrap_or(0);
-                if !found.contains(&(rule, 0)) {
-                    found.push((rule, 0));
-                }
-            }
-            true
-        });
-        self.scratch.tokens = Some(cache);
-        let mut result = walked.and_then(|steps| self.spend(steps));
-        for (rule, _) in &found {
-            result = result.and_then(|()| self.try_rule(*rule, start).map(|_| ()));
-        }
-        self.scratch.lists.found = found;
-        result
-    }
-
-    /// Matches with a rare literal in their middle.
-    fn anchors(&mut self, anchors: &Anchors) -> Result<(), GaveUp> {
-        let text = self.text;
-        let from = self.place.from;
-        for (literal, heads) in &anchors.literals {
-            // Also where one lies across another.
-            let mut next = from;
-            while let Some(found) = text.get(next..).and_then(|rest| literal.find(rest)) {
-                let at = next.saturating_add(found);
-                next = at.saturating_add(1);
-                for head in heads {
-                    let Some(pattern) = head.pattern else {
-                        if self.place.has(at) {
-                            self.try_rule(head.rule, at)?;
-                        }
-                        continue;
-                    };
-                    let lowest = at.saturating_sub(head.bytes_max).max(from);
-                    self.starts(anchors, pattern, (lowest, at))?;
-                    self.try_starts(head.rule)?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Where heads begin that end before an anchor.
-    fn starts(
-        &mut self,
-        anchors: &Anchors,
-        pattern: usize,
-        range: (usize, usize),
-    ) -> Result<(), GaveUp> {
-        let Some(mut cache) = self.scratch.heads.take() else { return Err(GaveUp) };
-        let starts = &mut self.scratch.lists.starts;
-        starts.clear();
-        let walked = anchors.heads.backward(&mut cache, Some(pattern), self.text, range, |start| {
-            starts.push(start);
-        });
-        self.scratch.heads = Some(cache);
-        walked.and_then(|steps| self.spend(steps.saturating_add(1)))
-    }
-
-    /// From each start of the list, the leftmost first, until nothing is left that a later one
-    /// could add.
-    fn try_starts(&mut self, rule: usize) -> Result<(), GaveUp> {
-        let mut starts = std::mem::take(&mut self.scratch.lists.starts);
-        let mut result = Ok(());
-        for start in starts.drain(..).rev() {
-            if result.is_err() || !self.place.has(start) {
-                continue;
-            }
-            match self.try_rule(rule, start) {
-                Ok(true) => break,
-                Ok(false) => {}
-                Err(error) => result = Err(error),
-            }
-        }
-        starts.clear();
-        self.scratch.lists.starts = starts;
-        result
-    }
-
-    /// Matches that can begin and end anywhere.
-    fn others(&mut self, others: &Others) -> Result<(), GaveUp> {
-        let Some(mut cache) = self.scratch.others.take() else { return Err(GaveUp) };
-        let Place { from, before } = self.place;
-        let mut found = std::mem::take(&mut self.scratch.lists.found);
-        found.clear();
-        let walked = others.begins.starts(&mut cache, self.text, from, |here| {
-            if here.at < before {
-                found.extend(here.patterns().map(|pattern| (pattern, here.at)));
-            }
-        });
-        self.scratch.others = Some(cache);
-        let mut result = walked;
-        for (pattern, start) in found.iter().copied() {
-            let rule = others.rules.get(pattern).copied().unwrap_or(0);
-            result = result.and_then(|()| self.try_rule(rule, start).map(|_| ()));
-        }
-        self.scratch.lists.found = found;
-        result
-    }
-
     /// Looks whether a rule matches from a place on. `true`: it does, with the longest value that
     /// its pattern has there.
     fn try_rule(&mut self, rule: usize, start: usize) -> Result<bool, GaveUp> {
         let masking = self.masking;
         let Some(compiled) = masking.profile.rules.get(rule) else { return Ok(false) };
         let is_off = masking.action(compiled.detector) == crate::action::Action::Off;
-        if is_off || !may_stand_behind(&compiled.rule.before, self.text, start) {
+        let here = self.text.get(start..).unwrap_or_default();
+        if !may_begin(&compiled.places, here)
+            || is_off
+            || !may_stand_behind(&compiled.rule.before, self.text, start)
+        {
             return Ok(false);
         }
         let mut values = std::mem::take(&mut self.scratch.lists.values);
@@ -288,7 +116,7 @@ impl Search<'_> {
         self.scratch.lists.values = values;
         result?;
         let Some((value, end)) = best else { return Ok(false) };
-        if !has_context(compiled.rule.context, self.text, start) {
+        if !has_context(compiled, self.text, start) {
             return Ok(false);
         }
         self.scratch.matches.push(Match { start, value, end, rule });
@@ -382,18 +210,21 @@ fn allows(guard: &Guard, near: Option<u8>, far: Option<u8>) -> bool {
     }
 }
 
-/// Whether one of the words stands before a match.
-fn has_context(words: &[&str], text: &[u8], start: usize) -> bool {
+/// Whether one of its words stands before a match of a rule.
+fn has_context(compiled: &Compiled, text: &[u8], start: usize) -> bool {
+    let words = compiled.rule.context;
     if words.is_empty() {
         return true;
     }
     let from = start.saturating_sub(CONTEXT_BYTES);
-    (from..start).any(|at| {
-        let here = text.get(at..start).unwrap_or_default();
-        let is_first = at
-            .checked_sub(1)
-            .and_then(|index| text.get(index))
-            .is_none_or(|byte| !byte.is_ascii_alphabetic());
-        is_first && words.iter().any(|word| begins_with(here, word.as_bytes()))
+    let mut before = from.checked_sub(1).and_then(|index| text.get(index)).copied();
+    let around = text.get(from..start).unwrap_or_default();
+    around.iter().enumerate().any(|(at, byte)| {
+        let is_first = before.is_none_or(|before| !before.is_ascii_alphabetic());
+        before = Some(*byte);
+        let here = around.get(at..).unwrap_or_default();
+        is_first
+            && compiled.words_first.has(*byte)
+            && words.iter().any(|word| begins_with(here, word.as_bytes()))
     })
 }

@@ -19,6 +19,7 @@ pub mod fold;
 pub mod json;
 pub mod literals;
 mod pattern;
+mod places;
 pub mod profile;
 pub mod rule;
 mod run;

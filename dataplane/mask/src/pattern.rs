@@ -9,7 +9,7 @@ use crate::rule::ByteSet;
 const FRONTS_MAX: usize = 64;
 
 /// Bytes or characters, in lower case, of a class that fronts are made of.
-const CLASS_FRONTS_MAX: usize = 4;
+const CLASS_FRONTS_MAX: usize = 6;
 
 /// Bytes of a front that are looked for; what follows is left to the automaton.
 const FRONT_BYTES_MAX: usize = 16;
@@ -43,40 +43,41 @@ fn reason(error: &regex_syntax::Error) -> String {
 /// A literal that a match begins with.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Front {
-    /// In lower case.
+    /// In lower case where case does not count.
     pub(crate) bytes: Vec<u8>,
+    pub(crate) ignore_case: bool,
     /// Whether nothing but this was seen so far, so that it may grow.
     is_whole: bool,
 }
 
-/// The literals, in lower case, one of which each match begins with, whatever its case; `None`:
-/// there are none, or too many.
+/// The literals one of which each match begins with; `None`: there are none, or too many.
 pub(crate) fn fronts(hir: &Hir) -> Option<Vec<Front>> {
     let mut fronts = collect(hir);
-    fronts.sort_by(|one, other| one.bytes.cmp(&other.bytes));
-    fronts.dedup_by(|one, other| one.bytes == other.bytes);
+    let by = |front: &Front| (front.bytes.clone(), front.ignore_case);
+    fronts.sort_by_key(by);
+    fronts.dedup_by_key(|front| by(front));
     let are_long = fronts.iter().all(|front| front.bytes.len() >= 2);
     (are_long && !fronts.is_empty()).then_some(fronts)
 }
 
 fn collect(hir: &Hir) -> Vec<Front> {
-    let nothing = |is_whole| vec![Front { bytes: Vec::new(), is_whole }];
+    let nothing = |is_whole| vec![Front { is_whole, ..Front::default() }];
     match hir.kind() {
         HirKind::Empty | HirKind::Look(_) => nothing(true),
         HirKind::Literal(literal) => {
-            let mut bytes = literal.0.to_ascii_lowercase();
+            let mut bytes = literal.0.to_vec();
             let is_whole = bytes.len() <= FRONT_BYTES_MAX;
             bytes.truncate(FRONT_BYTES_MAX);
-            vec![Front { bytes, is_whole }]
+            vec![Front { bytes, ignore_case: false, is_whole }]
         }
         HirKind::Class(class) => {
             let mut all = of_class(class);
-            all.sort_unstable();
-            all.dedup();
             if all.is_empty() || all.len() > CLASS_FRONTS_MAX {
                 return nothing(false);
             }
-            all.into_iter().map(|bytes| Front { bytes, is_whole: true }).collect()
+            all.drain(..)
+                .map(|(bytes, ignore_case)| Front { bytes, ignore_case, is_whole: true })
+                .collect()
         }
         HirKind::Capture(capture) => collect(&capture.sub),
         HirKind::Repetition(Repetition { min, max, sub, .. }) => {
@@ -85,7 +86,7 @@ fn collect(hir: &Hir) -> Vec<Front> {
                 fronts.iter_mut().for_each(|front| front.is_whole = false);
             }
             if *min == 0 {
-                fronts.push(Front { bytes: Vec::new(), is_whole: true });
+                fronts.extend(nothing(true));
             }
             fronts
         }
@@ -110,18 +111,24 @@ fn collect(hir: &Hir) -> Vec<Front> {
     }
 }
 
-/// What a class stands for, in lower case; nothing where that is too much. The reader makes
-/// one of characters where a choice between their bytes was written.
-fn of_class(class: &Class) -> Vec<Vec<u8>> {
-    match class {
-        Class::Bytes(_) => bytes_of(class).map(|byte| vec![byte.to_ascii_lowercase()]).collect(),
+/// What a class stands for, and whether case counts not; nothing where that is too much. The reader
+/// makes one of characters where a choice between their bytes was written.
+fn of_class(class: &Class) -> Vec<(Vec<u8>, bool)> {
+    let mut all: Vec<Vec<u8>> = match class {
+        Class::Bytes(_) => bytes_of(class).map(|byte| vec![byte]).collect(),
         Class::Unicode(class) => {
             let characters = class.iter().flat_map(|range| range.start()..=range.end());
             let characters = characters.take(2 * CLASS_FRONTS_MAX + 1);
-            let encode = |one: char| one.to_ascii_lowercase().to_string().into_bytes();
-            characters.map(encode).collect()
+            characters.map(|one| one.to_string().into_bytes()).collect()
         }
-    }
+    };
+    let as_written = all.clone();
+    all.iter_mut().for_each(|bytes| bytes.make_ascii_lowercase());
+    all.sort_unstable();
+    all.dedup();
+    let ignore_case = all.len() < as_written.len();
+    let all = if ignore_case { all } else { as_written };
+    all.into_iter().map(|bytes| (bytes, ignore_case)).collect()
 }
 
 /// Each whole front with each of what may follow it; `None`: too many.
@@ -135,9 +142,14 @@ fn append(fronts: &[Front], next: &[Front]) -> Option<Vec<Front>> {
         for more in next {
             let mut bytes = front.bytes.clone();
             bytes.extend_from_slice(&more.bytes);
+            // Where case counts in one part only, that is left to the automaton.
+            let ignore_case = front.ignore_case || more.ignore_case;
+            if ignore_case {
+                bytes.make_ascii_lowercase();
+            }
             let is_whole = more.is_whole && bytes.len() <= FRONT_BYTES_MAX;
             bytes.truncate(FRONT_BYTES_MAX);
-            longer.push(Front { bytes, is_whole });
+            longer.push(Front { bytes, ignore_case, is_whole });
         }
         if longer.len() > FRONTS_MAX {
             return None;
@@ -268,36 +280,50 @@ pub(crate) fn digit_within(hir: &Hir) -> Option<usize> {
 pub(crate) struct Anchor {
     /// What stands before it: it can't hold the literal's first byte.
     pub(crate) head: Hir,
+    /// It and what follows it.
+    pub(crate) tail: Hir,
     /// The literal.
     pub(crate) literal: Vec<u8>,
 }
 
-/// The anchor of a pattern: a literal that begins with neither letter, digit nor blank, before
-/// which its first byte can't stand.
+/// The anchor of a pattern: of the literals that begin with neither letter, digit nor blank, and
+/// before which their first byte can't stand, the one that other text has least.
 pub(crate) fn anchor(hir: &Hir) -> Option<Anchor> {
     let mut parts = Vec::new();
     flatten(hir, &mut parts);
     let mut before = ByteSet::NONE;
+    let mut best: Option<(usize, Anchor)> = None;
     for (index, part) in parts.iter().enumerate() {
         if let HirKind::Literal(literal) = part.kind()
-            && let Some(at) = literal.0.iter().position(|byte| is_rare(*byte))
+            && let Some(at) = literal.0.iter().position(u8::is_ascii_punctuation)
         {
             let front = literal.0.get(..at).unwrap_or_default();
             let rest = literal.0.get(at..).unwrap_or_default();
             let first = rest.first().copied()?;
-            if !before.union(ByteSet::NONE.with_each(front)).has(first) {
+            let rarity = rarity(rest);
+            let is_free = !before.union(ByteSet::NONE.with_each(front)).has(first);
+            if is_free && best.as_ref().is_none_or(|(known, _)| rarity > *known) {
                 let mut head: Vec<Hir> = parts.get(..index)?.to_vec();
                 head.push(Hir::literal(front.to_vec()));
-                return Some(Anchor { head: Hir::concat(head), literal: rest.to_vec() });
+                let mut tail = vec![Hir::literal(rest.to_vec())];
+                tail.extend_from_slice(parts.get(index.saturating_add(1)..)?);
+                let (head, tail) = (Hir::concat(head), Hir::concat(tail));
+                best = Some((rarity, Anchor { head, tail, literal: rest.to_vec() }));
             }
         }
         before = before.union(alphabet(part));
     }
-    None
+    best.map(|(_, anchor)| anchor)
 }
 
-fn is_rare(byte: u8) -> bool {
-    byte.is_ascii_punctuation()
+/// How seldom other text has a literal.
+fn rarity(literal: &[u8]) -> usize {
+    let first = match literal.first() {
+        Some(b'.' | b',' | b'-') => 0,
+        Some(b'/' | b':' | b'=' | b'_' | b'"' | b'\'' | b'(' | b')') => 1,
+        Some(_) | None => 2,
+    };
+    literal.len().min(4).saturating_mul(2).saturating_add(first)
 }
 
 fn flatten(hir: &Hir, parts: &mut Vec<Hir>) {

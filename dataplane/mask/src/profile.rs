@@ -3,6 +3,7 @@
 mod compile;
 mod document;
 mod scratch;
+mod ways;
 
 use std::sync::Arc;
 
@@ -10,19 +11,23 @@ use memchr::memmem::Finder;
 
 use crate::automaton::Automaton;
 use crate::literals::{Engine, Literals};
-use crate::rule::Rule;
+use crate::rule::{ByteSet, Rule};
 
 pub use crate::action::{Action, HashKey};
 pub use compile::Problem;
-pub(crate) use compile::TOKEN_DIGIT_WITHIN;
 #[cfg(test)]
 pub(crate) use document::unmarked;
 pub use scratch::Scratch;
+pub(crate) use scratch::Told;
+pub(crate) use ways::TOKEN_DIGIT_WITHIN;
 
 /// Widths of rules by which text is held, in bytes of the folded text: a beginning that is longer
 /// than its rules are wide can't become a match. Each class has an automaton of its own, so that a
 /// long rule does not make short ones hold for longer.
 pub(crate) const WIDTHS: [usize; 3] = [64, 320, crate::rule::RULE_BYTES_MAX];
+
+/// First places of a match that are looked at before an automaton is asked.
+pub(crate) const PLACES_TESTED: usize = 8;
 
 /// Compiled rules.
 #[derive(Debug)]
@@ -34,11 +39,20 @@ pub struct Profile {
     pub(crate) holds: Vec<Hold>,
     /// Parts of rules (lead, value, trail), each from where it begins.
     pub(crate) parts: Automaton,
+    pub(crate) ways: Ways,
+    engine: Engine,
+}
+
+/// How matches are found: of each rule one way.
+#[derive(Debug)]
+pub(crate) struct Ways {
     pub(crate) led: Option<Led>,
-    pub(crate) tokens: Option<Tokens>,
+    pub(crate) tokens: Tokens,
+    /// Rules before whose matches a word must stand, and that are found no better way.
+    pub(crate) near: Option<Group>,
+    pub(crate) runs: Option<Runs>,
     pub(crate) anchors: Option<Anchors>,
     pub(crate) others: Option<Others>,
-    engine: Engine,
 }
 
 /// One rule and where its parts are.
@@ -50,6 +64,10 @@ pub(crate) struct Compiled {
     pub(crate) lead: Option<usize>,
     pub(crate) value: usize,
     pub(crate) trail: Option<usize>,
+    /// What may stand at the first places of a match.
+    pub(crate) places: Box<[ByteSet]>,
+    /// What its context words begin with.
+    pub(crate) words_first: ByteSet,
 }
 
 /// Which text may still become a match of rules of a width.
@@ -59,16 +77,44 @@ pub(crate) struct Hold {
     pub(crate) automaton: Automaton,
 }
 
-/// Rules whose matches begin with a literal.
+/// Rules whose matches begin with a literal, and other literals that are looked for with those.
 #[derive(Debug)]
 pub(crate) struct Led {
+    /// The fronts first, by their index.
     pub(crate) literals: Literals,
-    /// By literal: its bytes in lower case, and its rules.
-    pub(crate) fronts: Vec<(Vec<u8>, Vec<usize>)>,
-    /// Fronts by their first two bytes: where those of each begin in [`Self::by_pair`].
+    /// What each literal is.
+    pub(crate) kinds: Vec<Literal>,
+    pub(crate) fronts: Vec<Fronts>,
+    /// Fronts by their first two bytes.
     pub(crate) pairs: Pairs,
-    /// Longest front, in bytes.
-    pub(crate) bytes_max: usize,
+}
+
+/// What a literal that was found means.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Literal {
+    /// Matches may begin with it.
+    Front { bytes: usize },
+    /// Matches that need a word may begin behind it: those of the groups that are told by it.
+    Word { bytes: usize, tells: Tells },
+    /// Matches may have it in their middle.
+    Anchor { bytes: usize, index: usize },
+}
+
+/// Which groups a word stands for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Tells {
+    pub(crate) tokens: bool,
+    pub(crate) near: bool,
+    pub(crate) runs: bool,
+}
+
+/// A literal that matches begin with.
+#[derive(Debug)]
+pub(crate) struct Fronts {
+    /// In lower case where case does not count.
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) ignore_case: bool,
+    pub(crate) rules: Vec<usize>,
 }
 
 /// Which pairs of bytes fronts begin with, and which fronts.
@@ -78,30 +124,69 @@ pub(crate) struct Pairs {
     fronts: std::collections::HashMap<u16, Vec<usize>>,
 }
 
+/// Rules that are tried together, from one place on.
+#[derive(Debug)]
+pub(crate) struct Group {
+    pub(crate) automaton: Automaton,
+    /// Which of the scratch's caches is its own.
+    pub(crate) cache: usize,
+    /// Whether a word must stand before each match.
+    pub(crate) is_told: bool,
+    /// By pattern of the automaton.
+    pub(crate) rules: Vec<usize>,
+    /// What may stand before a match of none of them.
+    pub(crate) not_before: ByteSet,
+    /// What their matches begin with.
+    pub(crate) first: ByteSet,
+}
+
 /// Rules whose matches begin where letters and digits do, with a digit near.
 #[derive(Debug)]
 pub(crate) struct Tokens {
-    pub(crate) automaton: Automaton,
-    /// By pattern of the automaton.
-    pub(crate) rules: Vec<usize>,
+    pub(crate) plain: Option<Group>,
+    /// Those before whose matches a word must stand.
+    pub(crate) told: Option<Group>,
+}
+
+/// Rules whose matches begin with a long run.
+#[derive(Debug)]
+pub(crate) struct Runs {
+    /// By what may not stand before them.
+    pub(crate) groups: Vec<Group>,
+    /// What may stand before a match of none of them.
+    pub(crate) not_before: ByteSet,
+    /// What runs are made of.
+    pub(crate) bytes: ByteSet,
+    /// The shortest one, at least 1.
+    pub(crate) bytes_min: usize,
 }
 
 /// Rules with a rare literal in the middle.
 #[derive(Debug)]
 pub(crate) struct Anchors {
-    pub(crate) literals: Vec<(Finder<'static>, Vec<Head>)>,
+    pub(crate) list: Vec<Anchor>,
     /// Heads, backwards.
     pub(crate) heads: Automaton,
 }
 
+/// A literal in the middle of matches.
+#[derive(Debug)]
+pub(crate) struct Anchor {
+    pub(crate) literal: Vec<u8>,
+    pub(crate) finder: Finder<'static>,
+    pub(crate) heads: Vec<Head>,
+}
+
 /// What stands before an anchor.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Head {
     pub(crate) rule: usize,
     /// Index among the heads; `None`: nothing stands there.
     pub(crate) pattern: Option<usize>,
     /// Longest, in bytes.
     pub(crate) bytes_max: usize,
+    /// What may stand at the first places from the anchor on.
+    pub(crate) tail: Box<[ByteSet]>,
 }
 
 /// Rules that can begin and end anywhere.
@@ -114,11 +199,12 @@ pub(crate) struct Others {
 }
 
 impl Pairs {
-    pub(crate) fn new(fronts: &[(Vec<u8>, Vec<usize>)]) -> Self {
+    pub(crate) fn new(fronts: &[Fronts]) -> Self {
         let mut pairs = Self { bits: Box::new([0; 1024]), fronts: Default::default() };
-        for (index, (bytes, _)) in fronts.iter().enumerate() {
-            let [first, second, ..] = bytes.as_slice() else { continue };
-            let pair = u16::from_be_bytes([*first, *second]);
+        for (index, front) in fronts.iter().enumerate() {
+            let [first, second, ..] = front.bytes.as_slice() else { continue };
+            let pair =
+                u16::from_be_bytes([first.to_ascii_lowercase(), second.to_ascii_lowercase()]);
             if let Some(word) = pairs.bits.get_mut(usize::from(pair >> 6)) {
                 *word |= 1 << (pair & 63);
             }
@@ -136,6 +222,15 @@ impl Pairs {
             return &[];
         }
         self.fronts.get(&pair).map_or(&[], Vec::as_slice)
+    }
+}
+
+impl Ways {
+    /// Every group, each with its own number for a cache.
+    pub(crate) fn groups(&self) -> impl Iterator<Item = &Group> {
+        let Tokens { plain, told } = &self.tokens;
+        let runs = self.runs.iter().flat_map(|runs| &runs.groups);
+        plain.iter().chain(told).chain(&self.near).chain(runs)
     }
 }
 

@@ -128,6 +128,19 @@ impl ByteSet {
         Self([a | e, b | f, c | g, d | h])
     }
 
+    /// What is in both.
+    #[must_use]
+    pub const fn intersection(self, other: Self) -> Self {
+        let (Self([a, b, c, d]), Self([e, f, g, h])) = (self, other);
+        Self([a & e, b & f, c & g, d & h])
+    }
+
+    /// Whether the other has all of it.
+    pub const fn is_within(self, other: Self) -> bool {
+        let Self([a, b, c, d]) = self.intersection(other.not());
+        a | b | c | d == 0
+    }
+
     /// What is not in it.
     #[must_use]
     pub const fn not(self) -> Self {
@@ -137,15 +150,9 @@ impl ByteSet {
 
     /// Whether a byte is in it.
     #[inline]
+    #[expect(clippy::indexing_slicing, reason = "two bits choose one of four words")]
     pub const fn has(&self, byte: u8) -> bool {
-        let Self([a, b, c, d]) = *self;
-        let word = match byte >> 6 {
-            0 => a,
-            1 => b,
-            2 => c,
-            _ => d,
-        };
-        word >> (byte & 63) & 1 == 1
+        self.0[(byte >> 6) as usize] >> (byte & 63) & 1 == 1
     }
 }
 

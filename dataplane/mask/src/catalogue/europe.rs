@@ -43,10 +43,12 @@ static DETECTORS: &[Detector] = &[
     },
     Detector {
         name: "IT_FISCAL_CODE",
+        // Letters take the place of digits from the right where two codes would be the same; the
+        // year's are the last to go, so that one of them stays.
         about: "Italian persons",
         default: true,
         patterns: &[pattern(concat!(
-            r"(?i:[a-z]{6}[0-9l-np-v]{2}[a-ehlmpr-t][0-9l-np-v]{2}[a-z]",
+            r"(?i:[a-z]{6}(?:[0-9][0-9l-np-v]|[l-np-v][0-9])[a-ehlmpr-t][0-9l-np-v]{2}[a-z]",
             r"[0-9l-np-v]{3}[a-z])"
         ))
         .valid(validators::it_fiscal_code)],

@@ -9,10 +9,13 @@ static DETECTORS: &[Detector] = &[
         about: "payment cards",
         default: true,
         patterns: &[
-            pattern(r"[1-6](?:[ \-]?[0-9]){12,18}")
-                .before(BESIDE_NUMBER)
-                .after(BESIDE_NUMBER)
-                .valid(validators::card),
+            pattern(concat!(
+                r"[3-6](?:[ \-]?[0-9]){12,18}|2[ \-]?[1-7](?:[ \-]?[0-9]){11,17}",
+                r"|1[ \-]?8[ \-]?0[ \-]?0(?:[ \-]?[0-9]){9,15}"
+            ))
+            .before(BESIDE_NUMBER)
+            .after(BESIDE_NUMBER)
+            .valid(validators::card),
             pattern(r"[1-6](?:[ \-]?[0-9]){11,18}")
                 .before(BESIDE_NUMBER)
                 .after(BESIDE_NUMBER)

@@ -104,7 +104,7 @@ static DETECTORS: &[Detector] = &[
         name: "MAILGUN_KEY",
         about: "keys of Mailgun",
         default: true,
-        patterns: &[token(r"key-[0-9a-f]{32}|[0-9a-f]{32}-[0-9a-f]{8}-[0-9a-f]{8}")],
+        patterns: &[token(r"key-[0-9a-f]{32}"), token(r"[0-9a-f]{32}-[0-9a-f]{8}-[0-9a-f]{8}")],
         positives: &[
             "Set the token to «key-95dfeff8f6f4572bc2c3bdabc4e01fbc» and restart.",
             "key=«d9504bca7a5c59340afef8b0baf3a8c8-0bc2b08a-9f5c0266»\n",

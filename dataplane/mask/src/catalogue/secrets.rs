@@ -16,7 +16,7 @@ static DETECTORS: &[Detector] = &[
         about: "JSON web tokens",
         default: true,
         patterns: &[pattern(concat!(
-            r"ey[A-Za-z0-9_\-]{12,400}\.(?:[A-Za-z0-9_\-]{4}|\.",
+            r"ey[AI-L][A-Za-z0-9_\-]{11,399}\.(?:[A-Za-z0-9_\-]{4}|\.",
             r"[A-Za-z0-9_\-]{4})"
         ))
         .valid(validators::jwt)

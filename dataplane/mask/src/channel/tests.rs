@@ -63,6 +63,9 @@ pub(crate) fn rules() -> Vec<Rule> {
             ..rule("OPEN", r"xc[0-9a-c]{2}")
         },
         Rule { before: Guard::ANY, ..rule("URL", r"[a-c]{1,4}://[a-c]{1,4}") },
+        rule("RUN", r"[ab][a-c0-9_]{16,20}"),
+        Rule { context: &["key"], ..rule("TOLD_RUN", r"[a-c]{8}[0-9a-c]{8}(?:=|\.)") },
+        Rule { context: &["on", "bb c"], ..rule("NEAR", r"c[ab](?: [a-c]{2,3})?") },
     ]
 }
 
@@ -94,6 +97,7 @@ fn fragment() -> impl Strategy<Value = String> {
         2 => Just("ab_c01".to_owned()),
         2 => Just("pw: ab1;".to_owned()), 1 => Just("id ".to_owned()), 2 => Just("xc1a".to_owned()),
         1 => Just("A12a".to_owned()), 1 => Just("1.2.3".to_owned()), 1 => Just("://".to_owned()),
+        1 => Just("key ".to_owned()), 1 => Just("on ".to_owned()), 1 => "[abc]{15,20}[=.]?",
         1 => Just("+1 23".to_owned()), 1 => Just("bbacca".to_owned()), 1 => Just("PW=".to_owned()),
     ]
 }
@@ -107,6 +111,27 @@ proptest! {
         cuts in prop::collection::vec(1_usize..9, 1..6),
     ) {
         let text = parts.concat();
+        let masking = masking_of_all();
+        let mut scratch = masking.profile.scratch();
+        let expected = masked_by_oracle(&rules(), &text);
+        prop_assert_eq!(&mask_text(&masking, &mut scratch, &text), &expected, "whole: {:?}", &text);
+        let split = in_pieces(&masking, &mut scratch, &text, &cuts);
+        prop_assert_eq!(&split, &expected, "cut {:?}: {:?}", cuts, &text);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn a_long_text_with_anything_in_it_is_searched_as_the_oracle_searches_it(
+        parts in prop::collection::vec((fragment(), 0_usize..90), 4..40),
+        cuts in prop::collection::vec(prop_oneof![1_usize..9, 200_usize..900], 1..6),
+    ) {
+        let filler = "the quick words, all of them; go on - and_on/and.on without an end. ";
+        let each = |(part, more): &(String, usize)| format!("{part}{}", &filler[..more / 2]);
+        let text: String = parts.iter().map(each).collect();
+        let text = text.repeat(1 + 600 / text.len().max(1));
         let masking = masking_of_all();
         let mut scratch = masking.profile.scratch();
         let expected = masked_by_oracle(&rules(), &text);

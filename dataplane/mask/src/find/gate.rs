@@ -1,8 +1,8 @@
-//! Where matches with a digit near their front may begin: text without digits is passed over, a
-//! block at a time.
+//! Where matches with a digit near their front may begin, and where long runs are: other text is
+//! passed over, a block at a time.
 
 use crate::channel::Place;
-use crate::profile::TOKEN_DIGIT_WITHIN;
+use crate::profile::{Runs, TOKEN_DIGIT_WITHIN};
 
 /// Bytes that are passed over at once.
 const BLOCK_BYTES: usize = 64;
@@ -44,8 +44,7 @@ impl<'a> Digits<'a> {
             let block = rest.get(..BLOCK_BYTES).unwrap_or(rest);
             // Without a branch, so that the compiler makes vector instructions of it.
             if block.iter().fold(false, |any, byte| any | byte.is_ascii_digit()) {
-                let within = block.iter().position(u8::is_ascii_digit)?;
-                return Some(self.at.saturating_add(within));
+                return first_digit(block).map(|within| self.at.saturating_add(within));
             }
             self.at = self.at.saturating_add(block.len());
         }
@@ -71,4 +70,95 @@ impl<'a> Digits<'a> {
     fn is(&self, index: usize, test: impl Fn(u8) -> bool) -> bool {
         self.text.get(index).is_some_and(|byte| test(*byte))
     }
+}
+
+/// The first digit, eight bytes at a time.
+fn first_digit(text: &[u8]) -> Option<usize> {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    let (words, _) = text.as_chunks::<8>();
+    for (index, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        // A digit is 0x30 to 0x39: without its 0x30, adding 0x76 does not reach the highest bit.
+        let value = word ^ (0x30 * EACH);
+        let other = ((value & (0x7f * EACH)).wrapping_add(0x76 * EACH) | value) & (0x80 * EACH);
+        let digits = other ^ (0x80 * EACH);
+        if digits != 0 {
+            let within = (digits.trailing_zeros() / 8) as usize;
+            return Some(index.saturating_mul(8).saturating_add(within));
+        }
+    }
+    let seen = words.len().saturating_mul(8);
+    let rest = text.get(seen..)?;
+    rest.iter().position(u8::is_ascii_digit).map(|within| seen.saturating_add(within))
+}
+
+/// Bytes at an offset that is a multiple of this that each long run has.
+pub(crate) const RUN_WORD_BYTES: usize = 8;
+
+/// Long runs in a text, with the bytes of their set only.
+pub(super) struct LongRuns<'a> {
+    text: &'a [u8],
+    runs: &'a Runs,
+    at: usize,
+}
+
+impl<'a> LongRuns<'a> {
+    pub(super) fn new(text: &'a [u8], from: usize, runs: &'a Runs) -> Self {
+        Self { text, runs, at: from }
+    }
+
+    /// From and to of the next run that is long enough; where it began before the text's part that
+    /// is looked through, from there.
+    pub(super) fn next_run(&mut self) -> Option<(usize, usize)> {
+        let is_in = |byte: &u8| self.runs.bytes.has(*byte);
+        loop {
+            let low = self.at;
+            let word = self.next_word()?;
+            let before = self.text.get(low..word)?;
+            let begin = word.saturating_sub(before.iter().rev().take_while(|b| is_in(b)).count());
+            let behind = self.text.get(word..)?;
+            let end = word.saturating_add(behind.iter().take_while(|b| is_in(b)).count());
+            self.at = end.max(word.saturating_add(1));
+            if end.saturating_sub(begin) >= self.runs.bytes_min {
+                return Some((begin, end));
+            }
+        }
+    }
+
+    /// Where the next eight bytes stand that may all be in a run, with enough beside them.
+    fn next_word(&self) -> Option<usize> {
+        let rest = self.text.get(self.at..)?;
+        let enough = self.runs.bytes_min.saturating_sub(RUN_WORD_BYTES).min(2 * RUN_WORD_BYTES);
+        let (mut at, mut before) = (self.at, 0_u64);
+        for block in rest.chunks(BLOCK_BYTES) {
+            // Without a branch, so that the compiler makes vector instructions of it.
+            let mut marks = [0_u8; BLOCK_BYTES];
+            for (mark, byte) in marks.iter_mut().zip(block) {
+                *mark = if may_run(*byte) { u8::MAX } else { 0 };
+            }
+            let (words, _) = marks.as_chunks::<RUN_WORD_BYTES>();
+            for (index, word) in words.iter().enumerate() {
+                let word = u64::from_le_bytes(*word);
+                if word == u64::MAX {
+                    // What the next block begins with is not known yet.
+                    let behind = words.get(index.saturating_add(1));
+                    let behind = behind.map_or(u64::MAX, |word| u64::from_le_bytes(*word));
+                    let beside = before.leading_ones().saturating_add(behind.trailing_ones()) / 8;
+                    if beside as usize >= enough {
+                        return Some(at.saturating_add(index.saturating_mul(RUN_WORD_BYTES)));
+                    }
+                }
+                before = word;
+            }
+            at = at.saturating_add(block.len());
+        }
+        None
+    }
+}
+
+/// Whether a byte may be in a run: a superset of what any rule has, in three comparisons.
+fn may_run(byte: u8) -> bool {
+    let is_letter = (byte | 0x20).wrapping_sub(b'a') <= 0x7f - b'a';
+    let is_digit = byte.wrapping_sub(b'+') <= b'9' - b'+';
+    is_letter | is_digit | (byte == b'=')
 }

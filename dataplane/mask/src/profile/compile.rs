@@ -1,15 +1,14 @@
 //! From rules to automata.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use memchr::memmem::Finder;
 use regex_syntax::hir::Hir;
 
-use super::{Anchors, Compiled, Head, Hold, Led, Others, Pairs, Profile, Tokens, WIDTHS};
+use super::ways::ways;
+use super::{Compiled, Hold, PLACES_TESTED, Profile, WIDTHS};
 use crate::automaton::{Automaton, Direction};
-use crate::literals::{Engine, Literal, Literals};
-use crate::pattern::{anchor, at_word_start, beginnings, digit_within, first_bytes, fronts, parse};
+use crate::pattern::{at_word_start, beginnings, first_bytes, parse};
+use crate::places::places;
 use crate::rule::{ByteSet, Guard, RULE_BYTES_MAX, Rule};
 
 /// Something wrong with a mask.
@@ -30,25 +29,16 @@ impl Problem {
     }
 }
 
-/// How many bytes at the front of a token rule's matches hold a digit.
-pub(crate) const TOKEN_DIGIT_WITHIN: usize = 8;
-
 /// A rule with its patterns read.
-struct Read {
-    rule: Rule,
+pub(super) struct Read {
+    pub(super) rule: Rule,
     lead: Hir,
     value: Hir,
     trail: Hir,
-    whole: Hir,
+    pub(super) whole: Hir,
+    /// What may stand at the first places of a match.
+    pub(super) places: Vec<ByteSet>,
     bytes_max: usize,
-}
-
-/// How the matches of a rule are found.
-enum Way {
-    Led(Vec<Vec<u8>>),
-    Token,
-    Anchor { head: Hir, literal: Vec<u8> },
-    Other,
 }
 
 impl Read {
@@ -74,39 +64,8 @@ impl Read {
             let text = format!("{name}: a match may be longer than {RULE_BYTES_MAX} bytes");
             return Err(Problem::new("", text, "bound its repeats: `{1,64}` in place of `+`"));
         };
-        Ok(Self { rule, lead, value, trail, whole, bytes_max })
-    }
-
-    fn way(&self) -> Way {
-        if let Some(fronts) = fronts(&self.whole) {
-            return Way::Led(fronts.into_iter().map(|front| front.bytes).collect());
-        }
-        if self.is_token() {
-            return Way::Token;
-        }
-        match anchor(&self.whole) {
-            Some(anchor) => Way::Anchor { head: anchor.head, literal: anchor.literal },
-            None => Way::Other,
-        }
-    }
-
-    /// Whether its matches begin only where letters and digits do, or with a sign before digits.
-    fn is_token(&self) -> bool {
-        let first = first_bytes(&self.whole);
-        let signs = ByteSet::NONE.with_each(b"+(");
-        let within = |set: ByteSet| (0..=u8::MAX).all(|byte| !first.has(byte) || set.has(byte));
-        let guarded = |set: ByteSet| {
-            (0..=u8::MAX).all(|byte| !set.has(byte) || self.rule.before.not.has(byte))
-        };
-        if !within(ByteSet::ALPHANUMERIC.union(signs)) {
-            return false;
-        }
-        let has_letter = !within(ByteSet::DIGITS.union(signs));
-        let has_alphanumeric = !within(signs);
-        let is_guarded = !has_alphanumeric
-            || guarded(ByteSet::ALPHANUMERIC)
-            || (!has_letter && guarded(ByteSet::DIGITS));
-        is_guarded && digit_within(&self.whole).is_some_and(|within| within <= TOKEN_DIGIT_WITHIN)
+        let places = places(&whole);
+        Ok(Self { rule, lead, value, trail, whole, places, bytes_max })
     }
 
     /// What may still become a match of it.
@@ -166,61 +125,28 @@ fn build(rules: Vec<Read>) -> Result<Profile, String> {
             lead: (!rule.rule.lead.is_empty()).then(|| add(&rule.lead)),
             value: add(&rule.value),
             trail: (!rule.rule.trail.is_empty()).then(|| add(&rule.trail)),
+            places: rule.places.iter().copied().take(PLACES_TESTED).collect(),
+            words_first: first_of(rule.rule.context),
             rule: rule.rule.clone(),
         });
     }
-    let mut ways = Ways::default();
-    for (index, rule) in rules.iter().enumerate() {
-        ways.add(index, rule);
-    }
-    let slow = ways.others.iter().filter_map(|(index, _)| compiled.get(*index));
-    let mut warnings: Vec<_> = slow
-        .map(|one| {
-            format!(
-                "{}: `{}` can begin anywhere, which makes the whole mask slower: let it begin with \
-                 letters that are always the same, or with a digit where a word begins",
-                one.rule.detector, one.rule.value
-            )
-        })
-        .collect();
-    let (led, engine) = led(ways.led, &mut warnings)?;
+    let (ways, warnings, engine) = ways(&rules)?;
     Ok(Profile {
         rules: compiled,
         detectors,
         holds: holds(&rules)?,
         parts: Automaton::new(&parts, Direction::Forward)?,
-        led,
-        tokens: tokens(ways.tokens)?,
-        anchors: anchors(ways.anchors)?,
-        others: others(ways.others)?,
+        ways,
         warnings,
         engine,
     })
 }
 
-#[derive(Default)]
-struct Ways {
-    led: BTreeMap<Vec<u8>, Vec<usize>>,
-    tokens: Vec<(usize, Hir)>,
-    anchors: BTreeMap<Vec<u8>, Vec<(usize, Hir)>>,
-    others: Vec<(usize, Hir)>,
-}
-
-impl Ways {
-    fn add(&mut self, index: usize, rule: &Read) {
-        match rule.way() {
-            Way::Led(fronts) => {
-                for front in fronts {
-                    self.led.entry(front).or_default().push(index);
-                }
-            }
-            Way::Token => self.tokens.push((index, rule.whole.clone())),
-            Way::Anchor { head, literal } => {
-                self.anchors.entry(literal).or_default().push((index, head));
-            }
-            Way::Other => self.others.push((index, rule.whole.clone())),
-        }
-    }
+/// What words may begin with, in any case.
+fn first_of(words: &[&str]) -> ByteSet {
+    words.iter().filter_map(|word| word.as_bytes().first()).fold(ByteSet::NONE, |set, byte| {
+        set.with(byte.to_ascii_lowercase()).with(byte.to_ascii_uppercase())
+    })
 }
 
 fn holds(rules: &[Read]) -> Result<Vec<Hold>, String> {
@@ -237,64 +163,4 @@ fn holds(rules: &[Read]) -> Result<Vec<Hold>, String> {
         narrower = bytes_max;
     }
     Ok(holds)
-}
-
-fn led(
-    by_front: BTreeMap<Vec<u8>, Vec<usize>>,
-    warnings: &mut Vec<String>,
-) -> Result<(Option<Led>, Engine), String> {
-    if by_front.is_empty() {
-        return Ok((None, Engine::FASTEST));
-    }
-    let literal = |bytes: &Vec<u8>| Literal { bytes: bytes.clone(), ignore_case: true };
-    let list: Vec<_> = by_front.keys().map(literal).collect();
-    let compile = |engine| Literals::new(&list, engine).map_err(|error| error.to_string());
-    let mut engine = Engine::FASTEST;
-    let mut literals = compile(engine)?;
-    if engine != Engine::AhoCorasick && !literals.self_test() {
-        warnings.push("the fast engine misses some literals: the other one is used".to_owned());
-        engine = Engine::AhoCorasick;
-        literals = compile(engine)?;
-    }
-    let fronts: Vec<_> = by_front.into_iter().collect();
-    let bytes_max = fronts.iter().map(|(bytes, _)| bytes.len()).max().unwrap_or(0);
-    let pairs = Pairs::new(&fronts);
-    Ok((Some(Led { literals, fronts, pairs, bytes_max }), engine))
-}
-
-fn tokens(rules: Vec<(usize, Hir)>) -> Result<Option<Tokens>, String> {
-    if rules.is_empty() {
-        return Ok(None);
-    }
-    let (rules, patterns): (Vec<_>, Vec<_>) = rules.into_iter().unzip();
-    Ok(Some(Tokens { automaton: Automaton::new(&patterns, Direction::Forward)?, rules }))
-}
-
-fn anchors(by_literal: BTreeMap<Vec<u8>, Vec<(usize, Hir)>>) -> Result<Option<Anchors>, String> {
-    if by_literal.is_empty() {
-        return Ok(None);
-    }
-    let mut patterns = Vec::new();
-    let mut literals = Vec::new();
-    for (literal, rules) in by_literal {
-        let heads = rules.into_iter().map(|(rule, head)| {
-            let bytes_max = head.properties().maximum_len().unwrap_or(RULE_BYTES_MAX);
-            let pattern = (bytes_max > 0).then(|| {
-                patterns.push(head);
-                patterns.len().saturating_sub(1)
-            });
-            Head { rule, pattern, bytes_max }
-        });
-        let heads = heads.collect();
-        literals.push((Finder::new(&literal).into_owned(), heads));
-    }
-    Ok(Some(Anchors { literals, heads: Automaton::new(&patterns, Direction::Backward)? }))
-}
-
-fn others(rules: Vec<(usize, Hir)>) -> Result<Option<Others>, String> {
-    if rules.is_empty() {
-        return Ok(None);
-    }
-    let (rules, patterns): (Vec<_>, Vec<_>) = rules.into_iter().unzip();
-    Ok(Some(Others { begins: Automaton::new(&patterns, Direction::Backward)?, rules }))
 }

@@ -11,7 +11,7 @@ use crate::literals::LiteralsScratch;
 pub struct Scratch {
     pub(crate) holds: Vec<Cache>,
     pub(crate) parts: Cache,
-    pub(crate) tokens: Option<Cache>,
+    pub(crate) groups: Vec<Cache>,
     pub(crate) heads: Option<Cache>,
     pub(crate) others: Option<Cache>,
     pub(crate) literals: Option<LiteralsScratch>,
@@ -33,17 +33,35 @@ pub(crate) struct Lists {
     pub(crate) starts: Vec<usize>,
     /// Rules, or rules and places.
     pub(crate) found: Vec<(usize, usize)>,
+    pub(crate) told: Told,
+    /// Anchors and their places.
+    pub(crate) anchored: Vec<(usize, usize)>,
+}
+
+/// Places behind words, by the groups that they tell: from and to, in their order.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    pub(crate) tokens: Vec<(usize, usize)>,
+    pub(crate) near: Vec<(usize, usize)>,
+    pub(crate) runs: Vec<(usize, usize)>,
+}
+
+impl Told {
+    pub(crate) fn each(&mut self) -> [&mut Vec<(usize, usize)>; 3] {
+        [&mut self.tokens, &mut self.near, &mut self.runs]
+    }
 }
 
 impl Scratch {
     pub(super) fn new(profile: &Profile) -> Self {
+        let ways = &profile.ways;
         Self {
             holds: profile.holds.iter().map(|hold| hold.automaton.cache()).collect(),
             parts: profile.parts.cache(),
-            tokens: profile.tokens.as_ref().map(|tokens| tokens.automaton.cache()),
-            heads: profile.anchors.as_ref().map(|anchors| anchors.heads.cache()),
-            others: profile.others.as_ref().map(|others| others.begins.cache()),
-            literals: profile.led.as_ref().map(|led| led.literals.scratch()),
+            groups: ways.groups().map(|group| group.automaton.cache()).collect(),
+            heads: ways.anchors.as_ref().map(|anchors| anchors.heads.cache()),
+            others: ways.others.as_ref().map(|others| others.begins.cache()),
+            literals: ways.led.as_ref().map(|led| led.literals.scratch()),
             matches: Vec::new(),
             lists: Lists::default(),
             tally: vec![0; profile.detectors().len()],
