@@ -58,7 +58,7 @@ class Api(ControlPlane):
     def __init__(self, stage):
         super().__init__(stage)
         lead = ["--user", "lead", "--groups", "leads", "--audience", "penstock-api"]
-        self.lead = stage.token(*lead)
+        self.lead = stage.issued(*lead)
         self.operations = stage.dev["operations"]
         text = f"{self.policy}---\n{RULES}"
         self.enforce({"sources": [{"name": "bench.yaml", "text": text}]})
@@ -143,7 +143,7 @@ def held_bytes(count):
 def hold_until(stage, api, opened, count):
     """Opens connections with a request on each until that many are held."""
     base, _ = stage.proxies["penstock"]
-    tokens = [stage.token("--user", f"held-{n}", "--groups", "held") for n in range(IDENTITIES)]
+    tokens = [stage.issued("--user", f"held-{n}", "--groups", "held") for n in range(IDENTITIES)]
     while len(opened) < count:
         number = len(opened)
         opened.append(connect(base))
@@ -218,7 +218,7 @@ def cuts():
     with Stage(upstream, peers=(), pinned=False) as stage:
         api = Api(stage)
         base, _ = stage.proxies["penstock"]
-        token = stage.token("--user", "reader", "--groups", "readers")
+        token = stage.issued("--user", "reader", "--groups", "readers")
         opened = []
         try:
             for number in range(STREAMS):

@@ -9,7 +9,7 @@ import sys
 
 from building import REPOSITORY
 from failures import Unavailable
-from proxies import target
+from processes import target
 
 
 def measure(package, bench, *arguments):

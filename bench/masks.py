@@ -11,12 +11,12 @@ import time
 import criterion
 from failures import Unavailable
 from masks_environment import python
+from masks_text import TEXTS
 from proxies import Stage
 from rounds import finish, medians, rounds, value_of, window
 from swap import ControlPlane
 
 BENCH = pathlib.Path(__file__).resolve().parent
-TEXTS = BENCH.parent / "tests" / "pii" / "dev.jsonl"
 CHAT = "/v1/chat/completions"
 CPU_EVENT = ("process", "cpu_us_per_event")
 RSS = ("process", "rss_bytes")

@@ -17,63 +17,17 @@ import pathlib
 import statistics
 import sys
 import time
-import urllib.parse
 
 from failures import Unavailable
+from masks_asking import Refused, ask, ready
 from masks_sides import SIDES, Penstock
-from masks_text import long_keys, texts_of, way_of
-from masks_upstream import Upstream, question
+from masks_text import TEXTS, long_keys, texts_of, way_of
+from masks_upstream import Upstream
 
-REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
-TEXTS = REPOSITORY / "tests" / "pii" / "dev.jsonl"
-CHAT = "/v1/chat/completions"
-PATIENCE_S = 120
 # Asked at once while it is counted; one at a time while it is timed.
 AT_ONCE = 4
 # Answers that are timed, and the pause between their pieces.
 TIMED, TIMED_GAP_MS = 40, 10
-
-
-class Refused(Exception):
-    """A gateway answered with something other than the text."""
-
-
-def ask(side, number, stream, gap_ms=0):
-    """The text that arrives, and the seconds to its first character and to its end."""
-    url = urllib.parse.urlsplit(side.url)
-    connection = http.client.HTTPConnection(url.hostname, url.port, timeout=PATIENCE_S)
-    headers = {"content-type": "application/json", "authorization": f"Bearer {side.token}"}
-    body = json.dumps(question(number, stream, gap_ms))
-    began = time.monotonic()
-    try:
-        connection.request("POST", url.path + CHAT, body, headers)
-        answer = connection.getresponse()
-        if answer.status != 200:
-            raise Refused(f"{answer.status} {answer.read(300).decode(errors='replace')}")
-        if not stream:
-            return json.load(answer)["choices"][0]["message"]["content"] or "", None, None
-        return streamed(answer, began)
-    finally:
-        connection.close()
-
-
-def streamed(answer, began):
-    text, first = [], None
-    for line in answer:
-        data = line.strip().removeprefix(b"data: ")
-        if not data or data == line.strip():
-            continue
-        if data == b"[DONE]":
-            return "".join(text), first, time.monotonic() - began
-        event = json.loads(data)
-        if "error" in event:
-            raise Refused(str(event["error"])[:300])
-        for choice in event["choices"]:
-            content = (choice.get("delta") or {}).get("content")
-            if content:
-                first = first or time.monotonic() - began
-                text.append(content)
-    raise Refused("the stream has no end")
 
 
 def counted(side, texts, tell):
@@ -184,18 +138,6 @@ def one_side(name, side, texts):
     return {**figures, **counted(side, texts, tell)}
 
 
-def ready(side):
-    """Some listen before they answer."""
-    end = time.monotonic() + PATIENCE_S
-    while True:
-        try:
-            return ask(side, 0, stream=False)
-        except (Refused, ConnectionError, http.client.HTTPException) as reason:
-            if time.monotonic() > end:
-                raise Unavailable(f"it does not answer: {reason}") from reason
-            time.sleep(0.2)
-
-
 COLUMNS = (
     ("values hidden", lambda one: one["values"]["hidden"]),
     ("partly", lambda one: one["values"]["partly"]),
@@ -238,7 +180,7 @@ def parsed(arguments):
 def main(arguments):
     options = parsed(arguments)
     if options.programs:
-        Penstock.programs = pathlib.Path(options.programs).resolve()
+        Penstock.folder = pathlib.Path(options.programs).resolve()
     if options.detectors:
         Penstock.detectors = options.detectors
     groups = {"labelled texts": texts_of(options.texts, options.count)}

@@ -4,14 +4,11 @@ same model server."""
 import json
 import os
 import pathlib
-import shutil
-import subprocess
 import tempfile
 
-from failures import Unavailable
 from masks_environment import python
 from masks_upstream import MODEL
-from proxies import accepts, free_port, target, wait_for
+from processes import Processes, free_port
 
 BENCH = pathlib.Path(__file__).resolve().parent
 # What LiteLLM brings for types of the texts.
@@ -52,10 +49,15 @@ protocol: openai
 endpoints: [{upstream}]
 mask: bench
 ---
+kind: connection
+name: clear
+protocol: openai
+endpoints: [{upstream}]
+---
 kind: mask
 name: bench
 detectors: [{detectors}]
-patterns: [{{name: PROJECT_KEY, regex: "sk-proj-[A-Za-z0-9]{{100,200}}"}}]
+{patterns}
 action: replace
 unreadable: refuse
 ---
@@ -67,14 +69,16 @@ operations: [infer.*, list]
 """
 
 
-class Side:
+class Side(Processes):
     """A gateway that runs until the end of its `with`. `url` is the base of the API."""
 
     token = "none"
+    # The folder of Penstock's programs, if they are not those of `cargo build --release`.
+    folder = None
 
     def __init__(self, upstream):
-        self.upstream, self.children = upstream, []
-        self.work = pathlib.Path(tempfile.mkdtemp(prefix="penstock-masks-"))
+        super().__init__(pathlib.Path(tempfile.mkdtemp(prefix="penstock-masks-")), self.folder)
+        self.upstream = upstream
 
     def __enter__(self):
         try:
@@ -83,38 +87,6 @@ class Side:
             self.end()
             raise
         return self
-
-    def __exit__(self, *_):
-        self.end()
-
-    def end(self):
-        for child in reversed(self.children):
-            child.terminate()
-            try:
-                child.wait(20)
-            except subprocess.TimeoutExpired:
-                child.kill()
-                child.wait()
-        shutil.rmtree(self.work, ignore_errors=True)
-
-    def start(self, name, command, **options):
-        log = (self.work / f"{name}.log").open("ab")
-        options.setdefault("stdout", log)
-        child = subprocess.Popen(command, stderr=log, **options)
-        self.children.append(child)
-        return child
-
-    def listening(self, name, command, port):
-        child = self.start(name, command, env={**os.environ, **self.environment()})
-        wait_for(lambda: accepts(port) or child.poll() is not None, f"{name} does not listen")
-        if child.poll() is not None:
-            raise Unavailable(f"{name} did not start: {self.log(name)}")
-
-    def environment(self):
-        return {}
-
-    def log(self, name):
-        return (self.work / f"{name}.log").read_text(errors="replace")[-3000:]
 
 
 class Direct(Side):
@@ -125,9 +97,8 @@ class Direct(Side):
 class LiteLlm(Side):
     """Its proxy with one guard on answers."""
 
-    def environment(self):
-        # It asks nobody for prices, and reports to nobody.
-        return {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_TELEMETRY": "False"}
+    # It asks nobody for prices, and reports to nobody.
+    environment = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_TELEMETRY": "False"}
 
     def begin(self):
         guard = {"mode": "post_call", "default_on": True, **self.guard()}
@@ -142,8 +113,12 @@ class LiteLlm(Side):
         port = free_port()
         run = "from litellm import run_server; run_server()"
         command = [python(), "-c", run, "--config", str(path), "--host", "127.0.0.1"]
-        self.listening("litellm", [*command, "--port", str(port)], port)
+        self.run("litellm", [*command, "--port", str(port)], port)
         return f"http://127.0.0.1:{port}"
+
+    def run(self, name, command, port):
+        child = self.launch(command, name, env={**os.environ, **self.environment})
+        self.listening(child, name, port)
 
 
 class ContentFilter(LiteLlm):
@@ -165,7 +140,7 @@ class Presidio(LiteLlm):
     def guard(self):
         port = free_port()
         command = [python(), str(BENCH / "masks_presidio.py"), "serve", str(port)]
-        self.listening("presidio", command, port)
+        self.run("presidio", command, port)
         base = f"http://127.0.0.1:{port}"
         return {
             "guardrail": "presidio",
@@ -176,28 +151,18 @@ class Presidio(LiteLlm):
 
 
 class Penstock(Side):
-    """As people start it for themselves."""
+    """As people start it for themselves. `clear` is the base of the same model without a mask."""
 
-    programs = target() / "release"
     detectors = '"*"'
+    # A line of the mask's document.
+    patterns = 'patterns: [{name: PROJECT_KEY, regex: "sk-proj-[A-Za-z0-9]{100,200}"}]'
 
     def begin(self):
-        penstock = str(self.programs / "penstock")
-        if not os.path.isfile(penstock):
-            raise Unavailable(f"{penstock} is missing: cargo build --release")
-        documents = self.work / "bench.yaml"
-        documents.write_text(POLICY.format(upstream=self.upstream, detectors=self.detectors))
-        state = str(self.work / "state")
-        command = [penstock, "dev", "--state", state, "--listen", "127.0.0.1:0"]
-        command += ["--json", "--apply", str(documents)]
-        child = self.start("penstock", command, stdout=subprocess.PIPE)
-        line = child.stdout.readline()
-        if not line:
-            raise Unavailable(f"penstock dev did not start: {self.log('penstock')}")
-        who = ["--user", "bench", "--groups", "bench", "--ttl", "10h"]
-        command = [penstock, "token", "--state", state, *who]
-        self.token = subprocess.check_output(command, text=True).strip()
-        return json.loads(line)["gateway"] + "/bench"
+        mask = {"detectors": self.detectors, "patterns": self.patterns}
+        self.launch_dev(POLICY.format(upstream=self.upstream, **mask))
+        self.token = self.issued("--user", "bench", "--groups", "bench")
+        self.clear = self.dev["gateway"] + "/clear"
+        return self.dev["gateway"] + "/bench"
 
 
 SIDES = {

@@ -6,6 +6,10 @@ import pathlib
 import random
 import re
 
+from building import REPOSITORY
+
+# Labelled texts: a JSON object a line.
+TEXTS = REPOSITORY / "dataplane" / "mask" / "tests" / "pii" / "dev.jsonl"
 # About as many characters as a token has; now and then a whole word.
 PIECE_CHARACTERS_MAX = 8
 # What stands in the place of a value: [EMAIL_ADDRESS], [EMAIL_REDACTED], <EMAIL_ADDRESS>, ***.
@@ -57,12 +61,12 @@ def long_keys(count, seed):
     return made
 
 
-def pieces(text, seed):
+def pieces(text, seed, longest=PIECE_CHARACTERS_MAX):
     """Random cuts, the same for the same seed."""
     choose = random.Random(seed)
     cuts, at = [], 0
     while at < len(text):
-        end = at + choose.randint(1, PIECE_CHARACTERS_MAX)
+        end = at + choose.randint(1, longest)
         cuts.append(text[at:end])
         at = end
     return cuts

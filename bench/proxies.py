@@ -7,19 +7,17 @@ import pathlib
 import resource
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.error
 import urllib.request
 
+from building import REPOSITORY
 from certificates import make_certificates
 from failures import Unavailable
+from processes import Processes, free_port, wait_for
 
-REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
-PATIENCE_S = 60
 PEERS = ("nginx", "haproxy", "envoy")
 
 POLICY = """
@@ -54,17 +52,6 @@ tls:
 """
 
 
-def target():
-    return pathlib.Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target")).resolve()
-
-
-def program(name):
-    path = target() / "release" / name
-    if not path.is_file():
-        raise Unavailable(f"{path} is missing; without --no-build it is built")
-    return str(path)
-
-
 # What this program may use at its start, before it moves itself off the proxy's processor.
 ALLOWED = sorted(os.sched_getaffinity(0))
 
@@ -91,25 +78,6 @@ def versions():
     return found
 
 
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
-def wait_for(condition, what, details=str):
-    end = time.monotonic() + PATIENCE_S
-    while not condition():
-        if time.monotonic() > end:
-            raise Unavailable(f"{what} {details()}")
-        time.sleep(0.05)
-
-
-def accepts(port):
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
 def move(process, to):
     """Moves a process with all its threads to other processors."""
     for task in os.listdir(f"/proc/{process}/task"):
@@ -122,18 +90,18 @@ def work_folder():
     return pathlib.Path(tempfile.mkdtemp(prefix="penstock-bench-", dir=parent))
 
 
-class Stage:
+class Stage(Processes):
     """An upstream, the proxies in front of it, and a folder; all gone at the end."""
 
     def __init__(self, upstream_flags, peers=PEERS, pinned=True, tls=False):
-        self.work = work_folder()
-        self.children = []
+        super().__init__(work_folder())
         self.proxies = {}
         self.proxy_processors, self.other_processors = processors()
         self.pinned = pinned
         try:
             self.certificates = make_certificates(self.work) if tls else None
-            self.upstream = self.start_upstream(upstream_flags)
+            others = self.on(self.other_processors)
+            self.upstream = self.launch_upstream(upstream_flags, **others)
             self.proxies["direct"] = (f"http://{self.upstream}", None)
             self.start_penstock()
             for peer in peers:
@@ -144,24 +112,6 @@ class Stage:
             self.end()
             raise
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.end()
-
-    def end(self):
-        """Ends what was started, and nothing else; also in the middle of a start."""
-        for child in reversed(self.children):
-            child.terminate()
-        for child in reversed(self.children):
-            try:
-                child.wait(20)
-            except subprocess.TimeoutExpired:
-                child.kill()
-                child.wait()
-        shutil.rmtree(self.work, ignore_errors=True)
-
     @property
     def ca(self):
         """What a client trusts, or nothing where there is no TLS."""
@@ -170,42 +120,25 @@ class Stage:
     def names(self):
         return [name for name in self.proxies if name != "direct"]
 
-    def start(self, command, on, **options):
-        log = (self.work / f"{pathlib.Path(command[0]).name}.log").open("ab")
-        child = subprocess.Popen(
-            command, stderr=log, preexec_fn=lambda: os.sched_setaffinity(0, on), **options
-        )
-        self.children.append(child)
-        return child
-
-    def start_upstream(self, flags):
-        command = [program("penstock-loadtest"), "fixed", *flags]
-        child = self.start(command, self.other_processors, stdout=subprocess.PIPE)
-        return json.loads(child.stdout.readline())["listen"].removeprefix("http://")
+    @staticmethod
+    def on(processors):
+        """An option of a program that runs on these processors."""
+        return {"preexec_fn": lambda: os.sched_setaffinity(0, processors)}
 
     def start_penstock(self):
         """As people start it. The data plane runs a reactor on each processor it finds: one."""
-        documents = self.work / "bench.yaml"
-        documents.write_text(POLICY.format(upstream=f"http://{self.upstream}"))
-        state = str(self.work / "state")
         everywhere = self.proxy_processors | self.other_processors
-        command = [program("penstock"), "dev", "--state", state, "--listen", "127.0.0.1:0"]
-        child = self.start(
-            [*command, "--json", "--apply", str(documents)],
-            self.proxy_processors if self.pinned else everywhere,
-            stdout=subprocess.PIPE,
+        child = self.launch_dev(
+            POLICY.format(upstream=f"http://{self.upstream}"),
             env={**os.environ, "PENSTOCK_SECRET_UPSTREAM_KEY": "upstream"},
+            **self.on(self.proxy_processors if self.pinned else everywhere),
         )
-        line = child.stdout.readline()
-        if not line:
-            raise Unavailable(f"penstock dev did not start: {self.log('penstock')}")
-        self.dev = json.loads(line)
         process = self.start_dataplane_again()
         if self.pinned:
             move(child.pid, self.other_processors)
             move(self.dev["pids"]["controlplane"], self.other_processors)
         self.token_file = self.work / "token"
-        self.token_file.write_text(self.token("--user", "bench", "--groups", "bench"))
+        self.token_file.write_text(self.issued("--user", "bench", "--groups", "bench"))
         gateway = self.dev["gateway"]
         if self.certificates:
             gateway = gateway.replace("http://", "https://", 1)
@@ -235,13 +168,6 @@ class Stage:
         wait_for(ready, "the data plane does not start again:", lambda: self.log("penstock"))
         return process()
 
-    def token(self, *arguments):
-        command = [program("penstock"), "token", "--state", self.dev["state"], "--ttl", "10h"]
-        return subprocess.check_output([*command, *arguments], text=True).strip()
-
-    def log(self, name):
-        return (self.work / f"{name}.log").read_text(errors="replace")[-2000:]
-
     def start_peer(self, name):
         port = free_port()
         if name == "envoy":
@@ -264,10 +190,9 @@ class Stage:
                 raise Unavailable(f"{name} is not installed: make deps")
             flags = {"nginx": ["-c"], "haproxy": ["-db", "-f"]}[name]
             command = [path, *flags, str(settings)]
-        child = self.start(command, self.proxy_processors, stdout=subprocess.DEVNULL)
-        wait_for(lambda: accepts(port) or child.poll() is not None, f"{name} does not listen")
-        if child.poll() is not None:
-            raise Unavailable(f"{name} did not start: {self.log(name)}")
+        quiet = {"stdout": subprocess.DEVNULL, **self.on(self.proxy_processors)}
+        child = self.launch(command, name, **quiet)
+        self.listening(child, name, port)
         scheme = "https" if self.certificates else "http"
         self.proxies[name] = (f"{scheme}://127.0.0.1:{port}", child.pid)
 

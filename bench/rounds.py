@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 from failures import Invalid, Unavailable
-from proxies import program
+from processes import program
 
 STEAL_MAX = 0.02
 EVENTS_SHARE_MIN = 0.99

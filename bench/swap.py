@@ -29,7 +29,7 @@ def swap(options):
         base = stage.proxies["penstock"][0]
         control = ControlPlane(stage)
         control.publish(True)
-        probes = Kept(base + MODELS, stage.token("--user", "probe", "--groups", "probes"), PROBES)
+        probes = Kept(base + MODELS, stage.issued("--user", "probe", "--groups", "probes"), PROBES)
         probes.until_all(200)
         load = ["--rate", RATE, "--warm-up", 1, "--duration", 2 + changes * 0.2]
         with concurrent.futures.ThreadPoolExecutor() as pool:
@@ -65,7 +65,7 @@ class ControlPlane:
 
     def __init__(self, stage):
         self.api = stage.dev["api"]
-        self.token = stage.token("--user", "dev-administrator", "--audience", "penstock-api")
+        self.token = stage.issued("--user", "dev-administrator", "--audience", "penstock-api")
         self.policy = (stage.work / "bench.yaml").read_text()
 
     def call(self, path, body=None):
