@@ -141,7 +141,8 @@ pub(crate) fn quoted(word: &str) -> String {
     out
 }
 
-/// Hint for a word that is not among those that exist: the nearest one, or all of them.
+/// Hint for a word that is not among those that exist: the nearest one, or all of them, or that
+/// there is none.
 pub(crate) fn hint_among<'w>(
     word: &str,
     what: &str,
@@ -154,6 +155,7 @@ pub(crate) fn hint_among<'w>(
         .min_by_key(|(distance, _)| *distance);
     match nearest {
         Some((_, known)) => format!("did you mean `{known}`?"),
+        None if words.clone().next().is_none() => "there is none".to_owned(),
         None => format!("{what}: {}", words.collect::<Vec<_>>().join(", ")),
     }
 }
@@ -203,6 +205,7 @@ mod tests {
         let words = ["subjects", "operations"];
         assert_eq!(hint_among("subject", "keys", words.into_iter()), "did you mean `subjects`?");
         assert_eq!(hint_among("x", "keys", words.into_iter()), "keys: subjects, operations");
+        assert_eq!(hint_among("x", "keys", std::iter::empty()), "there is none");
     }
 
     #[test]

@@ -25,8 +25,8 @@ pub use approval::{
 };
 pub use issuer::{EXCHANGE_ISSUER, EXCHANGED_AUDIENCE, exchange_issuer};
 pub use mask::{
-    EmailForm, Mask, MaskAction, MaskOverride, MaskPattern, MaskSide, MaskWords, Stalled,
-    Unreadable,
+    EmailForm, Mask, MaskAction, MaskAnalyzer, MaskOverride, MaskPattern, MaskSide, MaskWords,
+    Stalled, Unavailable, Unreadable,
 };
 
 /// One typed document.

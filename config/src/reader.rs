@@ -135,6 +135,19 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// A number from 0 to 1.
+    pub(crate) fn share(self) -> Option<f64> {
+        let (Some(Resolved::Float | Resolved::Integer(_)), Value::Scalar { text, .. }) =
+            (self.node.resolved(), &self.node.value)
+        else {
+            return self.wrong_type("a number", "");
+        };
+        match text.parse() {
+            Ok(share) if (0.0..=1.0).contains(&share) => Some(share),
+            Ok(_) | Err(_) => self.problem("out of range", "from 0 to 1"),
+        }
+    }
+
     /// `true` or `false`.
     pub(crate) fn boolean(self) -> Option<bool> {
         match self.node.resolved() {

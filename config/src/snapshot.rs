@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -69,6 +70,10 @@ pub struct Snapshot {
     /// Masks; none in a snapshot of before there were any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub masks: Vec<Mask>,
+    /// By name of a connection: exchanges on it that began under an earlier position than this have
+    /// other masks than it has now, and are to end. At most one for each connection.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub mask_cuts: BTreeMap<String, Position>,
 }
 
 /// A snapshot that its signature does not hold for, or that is not one.

@@ -199,7 +199,7 @@ pub(super) fn is_link_local(host: &str) -> bool {
 }
 
 /// Resolvers read `2852039166` and `0xa9fea9fe` as IPv4 addresses too.
-fn is_odd_number(host: &str) -> bool {
+pub(super) fn is_odd_number(host: &str) -> bool {
     let last = host.rsplit('.').next().unwrap_or_default();
     let numeric = last.bytes().all(|byte| byte.is_ascii_digit())
         || last.strip_prefix("0x").or_else(|| last.strip_prefix("0X")).is_some();

@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use super::{
     Approval, AutoApprove, Connection, Document, Hours, Issuer, Mail, Mask, MaskAction,
-    MaskOverride, NotificationEvent, OperatorRow, Person, Role, Rule, Subject, UpstreamTls,
-    Webhook, Workload,
+    MaskAnalyzer, MaskOverride, NotificationEvent, OperatorRow, Person, Role, Rule, Subject,
+    UpstreamTls, Webhook, Workload,
 };
 use crate::hours::clock_text;
 use crate::yaml::is_plain_text;
@@ -252,6 +252,9 @@ impl Lines {
                 }),
             );
         }
+        if let Some(analyzer) = &mask.analyzer {
+            self.key("analyzer", mask_analyzer(analyzer));
+        }
         if !mask.fields.is_empty() {
             self.key("fields", texts(&mask.fields));
         }
@@ -277,6 +280,17 @@ fn action(action: &MaskAction) -> String {
             word(action)
         }
     }
+}
+
+fn mask_analyzer(analyzer: &MaskAnalyzer) -> String {
+    flow([
+        Some(("url", text(&analyzer.url))),
+        Some(("language", text(&analyzer.language))),
+        Some(("entities", texts(&analyzer.entities))),
+        Some(("score_min", analyzer.score_min.to_string())),
+        Some(("timeout_ms", analyzer.timeout_ms.to_string())),
+        Some(("unavailable", word(&analyzer.unavailable))),
+    ])
 }
 
 fn mask_override(entry: &MaskOverride) -> String {

@@ -4,7 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use super::Subject;
 
+mod analyzer;
 pub(super) mod read;
+
+pub use analyzer::{MaskAnalyzer, Unavailable};
 
 /// `kind: mask`.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -21,6 +24,9 @@ pub struct Mask {
     /// Word lists of its own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub words: Vec<MaskWords>,
+    /// Who is asked for names of persons, places and organisations; nobody by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub analyzer: Option<MaskAnalyzer>,
     /// JSON fields of whole answers that are masked whatever they hold: `$.user.ssn`,
     /// `$.rows[*].iban`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -102,7 +108,8 @@ pub enum MaskAction {
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct MaskOverride {
-    /// Names of detectors or globs, own patterns and word lists among them.
+    /// Names of detectors or globs, own patterns, word lists and the analyser's entities among
+    /// them.
     pub detectors: Vec<String>,
     /// Names or globs of connections; `["*"]` by default.
     pub connections: Vec<String>,

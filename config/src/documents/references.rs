@@ -41,6 +41,8 @@ struct Names<'d> {
     issuers: Vec<&'d Issuer>,
     connections: Vec<&'d str>,
     masks: Vec<&'d str>,
+    /// Masks that connections name.
+    masks_named: HashSet<&'d str>,
     /// A workload document makes the control plane an issuer.
     has_workload: bool,
     /// The first person document that names each identity.
@@ -82,7 +84,13 @@ pub(super) fn check(
             }
             Document::Mail(_) => {}
             Document::Workload(workload) => findings.check_workload(document, workload, &names),
-            Document::Mask(mask) => findings.check_mask(document, mask, &names),
+            Document::Mask(mask) => {
+                findings.check_mask(document, mask, &names);
+                // Said to whoever writes it, not with every other document from then on.
+                if placed.iter().any(|written| written.document == *document) {
+                    findings.check_mask_is_named(document, mask, &names);
+                }
+            }
         }
     }
     if findings.problems.is_empty() {
@@ -94,13 +102,21 @@ pub(super) fn check(
 
 impl<'d> Names<'d> {
     fn of(set: &'d [Document]) -> Self {
-        let (issuers, connections, masks) = (Vec::new(), Vec::new(), Vec::new());
-        let persons = HashMap::new();
-        let mut names = Self { issuers, connections, masks, has_workload: false, persons };
+        let mut names = Self {
+            issuers: Vec::new(),
+            connections: Vec::new(),
+            masks: Vec::new(),
+            masks_named: HashSet::new(),
+            has_workload: false,
+            persons: HashMap::new(),
+        };
         for document in set {
             match document {
                 Document::Issuer(issuer) => names.issuers.push(issuer),
-                Document::Connection(connection) => names.connections.push(&connection.name),
+                Document::Connection(connection) => {
+                    names.connections.push(&connection.name);
+                    names.masks_named.extend(connection.mask.as_deref());
+                }
                 Document::Person(person) => {
                     for identity in &person.identities {
                         names.persons.entry(identity).or_insert(&person.name);
@@ -318,6 +334,13 @@ impl<'d> Findings<'d> {
             self.check_subjects(document, &subjects, &entry.subjects, names);
             let connections = [&at[..], &[Step::Key("connections")]].concat();
             self.check_connections(document, &connections, &entry.connections, names);
+        }
+    }
+
+    fn check_mask_is_named(&mut self, document: &'d Document, mask: &Mask, names: &Names<'d>) {
+        if !names.masks_named.contains(mask.name.as_str()) {
+            let hint = format!("`mask: {}` in a connection", mask.name);
+            self.warning(document, vec![Step::Key("name")], "no connection names it", &hint);
         }
     }
 

@@ -14,6 +14,7 @@ fn snapshot() -> Snapshot {
         connections: Vec::new(),
         rules: Vec::new(),
         masks: Vec::new(),
+        mask_cuts: BTreeMap::new(),
     }
 }
 
@@ -48,6 +49,19 @@ fn a_snapshot_of_before_that_names_no_snapshot_keys_is_read() {
     let signed = signed_payload(&signer, DOMAIN, payload.to_string().as_bytes());
     let (read, _) = verify(&[signer.public()], &signed).expect("verified");
     assert_eq!(read.snapshot_keys, []);
+}
+
+#[test]
+fn cuts_are_read_back_and_a_snapshot_without_any_is_as_before_there_were_any() {
+    let signer = signer();
+    let cut = Position { epoch: 1, version: 6, revision: 0 };
+    let with = Snapshot { mask_cuts: BTreeMap::from([("llama".to_owned(), cut)]), ..snapshot() };
+    let (read, _) = verify(&[signer.public()], &signer.sign(&with)).expect("verified");
+    assert_eq!(read.mask_cuts, with.mask_cuts);
+    let without = serde_json::to_value(snapshot()).expect("JSON");
+    assert!(without.get("mask_cuts").is_none());
+    let signed = signed_payload(&signer, DOMAIN, without.to_string().as_bytes());
+    assert_eq!(verify(&[signer.public()], &signed).expect("verified").0, snapshot());
 }
 
 #[test]

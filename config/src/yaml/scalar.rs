@@ -9,7 +9,7 @@ pub(crate) enum Resolved<'n> {
     Bool(bool),
     /// A whole number; one beyond 128 bits is held at the bound, which no range reaches.
     Integer(i128),
-    /// Any other number. No key takes one, so its value is not kept.
+    /// Any other number; few keys take one, and read it from the text.
     Float,
     /// Everything else.
     Text(&'n str),

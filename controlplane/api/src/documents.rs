@@ -40,6 +40,10 @@ pub(crate) struct ApplyRequest {
     /// Refuse unless this version is in force.
     #[serde(default)]
     expect_version: Option<u64>,
+    /// End running exchanges that began under other masks than their connections have now: those
+    /// that these documents change, and those that a version before left open.
+    #[serde(default)]
+    cut_open: bool,
 }
 
 /// A document's kind and name.
@@ -83,12 +87,20 @@ pub(crate) enum ChangeName {
 pub(crate) struct ApplyAnswer {
     /// The version in force afterwards; in a dry run the one in force now.
     version: u64,
+    /// The revision of its newest snapshot: nodes that enforce both enforce all of this.
+    revision: u64,
     /// Each document of the sources, and each one that was pruned.
     changed: Vec<DocumentChange>,
     /// In force, not in the sources, not pruned, and not of the first run.
     absent: Vec<DocumentName>,
     /// What is worth a look.
     warnings: Vec<Place>,
+    /// Names of connections whose masks are others than before. Without `cut_open` their running
+    /// exchanges keep the masks that they began under.
+    masks_changed: Vec<String>,
+    /// Names of connections whose exchanges end that began under earlier masks; in a dry run, would
+    /// end.
+    cut: Vec<String>,
     /// Nothing was changed.
     dry_run: bool,
 }
@@ -153,9 +165,12 @@ impl From<ApplyReport> for ApplyAnswer {
         };
         Self {
             version: report.version,
+            revision: report.revision,
             changed: report.changed.into_iter().map(change).collect(),
             absent: report.absent.into_iter().map(DocumentName::from).collect(),
             warnings: report.warnings.into_iter().map(Place::from).collect(),
+            masks_changed: report.masks_changed,
+            cut: report.cut,
             dry_run: report.dry_run,
         }
     }
@@ -179,10 +194,10 @@ pub(crate) async fn apply(
     Caller(by): Caller,
     Body(request): Body<ApplyRequest>,
 ) -> Result<Json<ApplyAnswer>, Problem> {
-    let ApplyRequest { sources, prune, dry_run, expect_version } = request;
+    let ApplyRequest { sources, prune, dry_run, expect_version, cut_open } = request;
     let source = |source: SourceText| Source { name: source.name, text: source.text };
     let sources = sources.into_iter().map(source).collect();
-    let apply = Apply { by, sources, prune, dry_run, expect_version };
+    let apply = Apply { by, sources, prune, dry_run, expect_version, cut_open };
     let answer = api.submit(Event::ApplyDocuments(apply)).await?;
     let Answer::Applied(report) = answer else { return Err(Failure::Unavailable.into()) };
     Ok(Json(report.into()))

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::draft::Draft;
 use crate::event::{Answer, Apply, ApplyReport, Change, ChangeKind, Outcome, Refusal, Requester};
+use crate::mask_cuts::{self, Remasked};
 use crate::roles::{Action, authorise, roles_of};
 use crate::state::{DOCUMENTS_MAX, DocumentKey, Origin, State, StoredDocument, Version};
 use crate::{approvals, certificates, keys, masks, surface};
@@ -41,25 +42,46 @@ pub(crate) fn apply(state: &State, apply: Apply, now_ms: u64) -> Result<Outcome,
     let differences = differences(in_force, &next);
     authorise_changes(state, &apply.by, &differences)?;
     let changed = reported(&written, &differences);
-    let mut report = ApplyReport {
-        version: state.durable.position.version,
+    let mut draft = Draft::new(state, now_ms);
+    let remasked = if differences.is_empty() {
+        cut_what_was_left_open(&mut draft, &apply)
+    } else {
+        let (by, action) = (&apply.by, "documents.apply");
+        let new = NewVersion { by, action, summary: None, cut_open: apply.cut_open };
+        put_in_force(&mut draft, next, &differences, &new, now_ms)
+    };
+    keep_administrator(state, &draft.state, &apply.by)?;
+    if apply.dry_run {
+        draft = Draft::new(state, now_ms);
+    }
+    let position = draft.state.durable.position;
+    let report = ApplyReport {
+        version: position.version,
+        revision: position.revision,
         changed,
         absent,
         warnings,
+        masks_changed: remasked.changed,
+        cut: remasked.cut,
         dry_run: apply.dry_run,
     };
-    let mut draft = Draft::new(state, now_ms);
-    if differences.is_empty() {
-        return Ok(draft.finish(Answer::Applied(report)));
-    }
-    let new = NewVersion { by: &apply.by, action: "documents.apply", summary: None };
-    put_in_force(&mut draft, next, &differences, &new, now_ms);
-    keep_administrator(state, &draft.state, &apply.by)?;
-    if apply.dry_run {
-        return Ok(Draft::new(state, now_ms).finish(Answer::Applied(report)));
-    }
-    report.version = draft.state.durable.position.version;
     Ok(draft.finish(Answer::Applied(report)))
+}
+
+/// The documents stay as they are: what runs under earlier masks may still be cut.
+fn cut_what_was_left_open(draft: &mut Draft, apply: &Apply) -> Remasked {
+    if !apply.cut_open {
+        return Remasked::default();
+    }
+    let cut = mask_cuts::cut_all(draft);
+    if !cut.is_empty() {
+        draft.publish_revision();
+        let version = draft.state.durable.position.version;
+        let after = json!({"version": version, "cut_open": cut});
+        let (actor, object) = (apply.by.actor(), format!("version/{version}"));
+        draft.act(actor, "documents.cut-open", object, &Value::Null, &after);
+    }
+    Remasked { changed: Vec::new(), cut }
 }
 
 /// A generator that failed writes an empty file: taken at its word it would remove everything.
@@ -143,7 +165,7 @@ fn replace(
     refuse_any(masks::unfit_stored(next.values()))?;
     let mut draft = Draft::new(state, now_ms);
     if !differences.is_empty() {
-        let new = NewVersion { by, action, summary };
+        let new = NewVersion { by, action, summary, cut_open: false };
         put_in_force(&mut draft, next, &differences, &new, now_ms);
         keep_administrator(state, &draft.state, by)?;
     }
@@ -252,6 +274,8 @@ struct NewVersion<'a> {
     by: &'a Requester,
     action: &'static str,
     summary: Option<String>,
+    /// Exchanges that run under earlier masks end.
+    cut_open: bool,
 }
 
 fn put_in_force(
@@ -260,13 +284,17 @@ fn put_in_force(
     differences: &[(DocumentKey, ChangeKind)],
     new: &NewVersion<'_>,
     now_ms: u64,
-) {
+) -> Remasked {
     let version_before = draft.state.durable.position.version;
     let before = shown(version_before, &draft.state.durable.documents, differences);
-    draft.state.durable.documents = Arc::new(next);
+    let documents_before = std::mem::replace(&mut draft.state.durable.documents, Arc::new(next));
     draft.publish_version();
     let version = draft.state.durable.position.version;
-    let after = shown(version, &draft.state.durable.documents, differences);
+    let remasked = mask_cuts::follow_documents(draft, &documents_before, new.cut_open);
+    let mut after = shown(version, &draft.state.durable.documents, differences);
+    if let (false, Some(after)) = (remasked.cut.is_empty(), after.as_object_mut()) {
+        after.insert("cut_open".to_owned(), json!(remasked.cut));
+    }
     let row = Version {
         number: version,
         at_ms: now_ms,
@@ -281,6 +309,7 @@ fn put_in_force(
     keys::follow_documents(draft, now_ms);
     draft.state.compiled = approvals::Compiled::new(&draft.state.durable);
     approvals::follow_documents(draft);
+    remasked
 }
 
 /// The version and those documents that differ, as an act keeps them.

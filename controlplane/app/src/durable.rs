@@ -43,6 +43,12 @@ impl Durable {
             Change::NodeDeleted(id) => {
                 Arc::make_mut(&mut self.nodes).remove(&id);
             }
+            Change::MaskMarkSet(connection, mark) => {
+                Arc::make_mut(&mut self.mask_marks).insert(connection, mark);
+            }
+            Change::MaskMarkDeleted(connection) => {
+                Arc::make_mut(&mut self.mask_marks).remove(&connection);
+            }
             other => self.take_access(other),
         }
     }
@@ -85,7 +91,9 @@ impl Durable {
             | Change::JoinTokenSet(..)
             | Change::JoinTokenDeleted(_)
             | Change::NodeSet(..)
-            | Change::NodeDeleted(_) => {}
+            | Change::NodeDeleted(_)
+            | Change::MaskMarkSet(..)
+            | Change::MaskMarkDeleted(_) => {}
         }
     }
 }

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::acts::Act;
 use crate::approvals::{AccessRequest, Approval, Channel, ShownState, Vote};
 use crate::grants::{Grant, Use};
+use crate::mask_cuts::MaskMark;
 use crate::notify::Notification;
 pub use crate::refusal::Refusal;
 use crate::revocations::{Revocation, RevocationKey};
@@ -45,6 +46,8 @@ pub struct Apply {
     pub dry_run: bool,
     /// Refuse unless this is the version in force.
     pub expect_version: Option<u64>,
+    /// End running exchanges that began under other masks than their connections have now.
+    pub cut_open: bool,
 }
 
 /// A node that used its join file.
@@ -339,6 +342,11 @@ pub enum Change {
     NodeSet(String, Node),
     /// A node was removed.
     NodeDeleted(String),
+    /// The masks of a connection changed, or it is gone, or its exchanges under earlier ones are
+    /// cut.
+    MaskMarkSet(String, MaskMark),
+    /// A connection was gone for so long that its mark is forgotten.
+    MaskMarkDeleted(String),
     /// An approval is new, or changed.
     ApprovalSet(Arc<Approval>),
     /// An approval is not kept any more.
@@ -416,12 +424,19 @@ pub enum Answer {
 pub struct ApplyReport {
     /// The version in force afterwards; in a dry run the one in force now.
     pub version: u64,
+    /// The revision of its newest snapshot.
+    pub revision: u64,
     /// Each document of the sources, and each one that was pruned.
     pub changed: Vec<(DocumentKey, ChangeKind)>,
     /// In force, not in the sources, and not pruned.
     pub absent: Vec<DocumentKey>,
     /// What is worth a look.
     pub warnings: Vec<Diagnostic>,
+    /// Names of connections whose masks are others than before.
+    pub masks_changed: Vec<String>,
+    /// Names of connections whose exchanges end that began under earlier masks: these changes', and
+    /// those of versions before that left them open.
+    pub cut: Vec<String>,
     /// Nothing was changed.
     pub dry_run: bool,
 }

@@ -19,6 +19,7 @@ pub mod jwks;
 mod keys;
 pub mod leases;
 pub mod live;
+pub mod mask_cuts;
 mod masks;
 mod nodes;
 pub mod notify;

@@ -33,6 +33,7 @@ impl State {
             connections: self.connections().cloned().collect(),
             rules: self.rules().cloned().collect(),
             masks: self.masks().cloned().collect(),
+            mask_cuts: self.mask_cuts(),
         }
     }
 

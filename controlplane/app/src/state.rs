@@ -12,6 +12,7 @@ use crate::approvals::{Approval, Compiled, Rates, Sweep};
 use crate::grants::{Grant, Use};
 use crate::index::Index;
 use crate::live::LiveLog;
+use crate::mask_cuts::MaskMark;
 use crate::revocations::{Revocation, RevocationKey};
 use crate::sessions::NodeSessions;
 
@@ -85,6 +86,8 @@ pub struct Durable {
     pub uses: OrdMap<String, Arc<Use>>,
     /// What does not hold any more.
     pub revocations: OrdMap<RevocationKey, Arc<Revocation>>,
+    /// When the masks of connections changed, or these were gone, by name of the connection.
+    pub mask_marks: Arc<BTreeMap<String, MaskMark>>,
     /// The last act.
     pub act_head: ActHead,
     /// The last signed snapshot.

@@ -61,6 +61,7 @@ fn event(world: &World, step: Step) -> Event {
             prune: flags & 1 != 0,
             dry_run: flags & 2 != 0,
             expect_version: (flags & 4 != 0).then_some(u64::from(flags >> 4)),
+            cut_open: flags & 8 != 0,
         }),
         3 => {
             let keys = world.state.durable.documents.keys();

@@ -52,24 +52,36 @@ impl Revoked {
 
 #[derive(Debug, Deserialize)]
 struct Core {
-    version: u64,
+    #[serde(flatten)]
+    at: Issue,
 }
 
-/// Waits until every core of every node, or of that one, enforces the version or a later one.
+/// Documents as they were issued; compared in field order.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) struct Issue {
+    /// Their version.
+    pub(crate) version: u64,
+    /// Raised when the same documents are issued again.
+    #[serde(default)]
+    pub(crate) revision: u64,
+}
+
+/// Waits until every core of every node, or of that one, enforces the documents as they were issued
+/// then, or later ones.
 ///
 /// # Errors
 /// The time is over: the nodes that don't enforce it, or are not connected, are named.
 pub(crate) async fn wait(
     client: &Client,
-    version: u64,
+    issue: Issue,
     timeout: Duration,
     only: Option<&str>,
 ) -> Result<(), Failure> {
-    let lines = left_after(client, timeout, |nodes| missing(nodes, version, only)).await?;
+    let lines = left_after(client, timeout, |nodes| missing(nodes, issue, only)).await?;
     if lines.is_empty() {
         return Ok(());
     }
-    Err(Failure::failed(format!("version {version} is not enforced everywhere"))
+    Err(Failure::failed(format!("version {} is not enforced everywhere", issue.version))
         .hint(
             "it is published: nodes take it as soon as they can; one that is gone for good is \
              removed by `penstock nodes delete ID`",
@@ -134,22 +146,27 @@ fn not_acted_on(nodes: &[Node], revoked: &Revoked) -> Vec<String> {
 }
 
 /// What is still missing, a line a node.
-fn missing(nodes: &[Node], version: u64, only: Option<&str>) -> Vec<String> {
+fn missing(nodes: &[Node], issue: Issue, only: Option<&str>) -> Vec<String> {
     let mut meant = nodes.iter().filter(|node| only.is_none_or(|id| node.id == id)).peekable();
     if meant.peek().is_none() {
         return vec!["no node has joined".to_owned()];
     }
-    meant.filter_map(|node| behind(node, version)).collect()
+    meant.filter_map(|node| behind(node, issue)).collect()
 }
 
-/// Why a node does not enforce the version on all cores; nothing where it does.
-fn behind(node: &Node, version: u64) -> Option<String> {
+/// Why a node does not enforce the documents on all cores; nothing where it does.
+fn behind(node: &Node, issue: Issue) -> Option<String> {
     if !node.connected {
         return Some(format!("node {} is not connected", title(node)));
     }
     let lagging: Vec<String> = (node.cores.iter().enumerate())
-        .filter(|(_, core)| core.version < version)
-        .map(|(index, core)| format!("core {index} version {}", core.version))
+        .filter(|(_, core)| core.at < issue)
+        .map(|(index, core)| match core.at {
+            Issue { version, revision } if version == issue.version => {
+                format!("core {index} version {version}, issue {revision}")
+            }
+            Issue { version, .. } => format!("core {index} version {version}"),
+        })
         .collect();
     if !node.cores.is_empty() && lagging.is_empty() {
         return None;
@@ -176,8 +193,10 @@ mod tests {
 
     use super::*;
 
+    const SEVEN: Issue = Issue { version: 7, revision: 0 };
+
     fn missing(nodes: serde_json::Value) -> Vec<String> {
-        super::missing(&serde_json::from_value::<Vec<Node>>(nodes).unwrap(), 7, None)
+        super::missing(&serde_json::from_value::<Vec<Node>>(nodes).unwrap(), SEVEN, None)
     }
 
     #[test]
@@ -188,8 +207,8 @@ mod tests {
         ]);
         assert_eq!(missing(rows.clone()), ["node b (west) is not connected"]);
         let nodes: Vec<Node> = serde_json::from_value(rows).unwrap();
-        assert_eq!(super::missing(&nodes, 7, Some("a")), [""; 0]);
-        assert_eq!(super::missing(&nodes, 7, Some("c")), ["no node has joined"]);
+        assert_eq!(super::missing(&nodes, SEVEN, Some("a")), [""; 0]);
+        assert_eq!(super::missing(&nodes, SEVEN, Some("c")), ["no node has joined"]);
     }
 
     #[test]
@@ -225,6 +244,20 @@ mod tests {
             {"id": "b", "name": "west", "connected": true, "cores": [at(7), at(6)]},
         ]));
         assert_eq!(lines, ["node b (west) enforces core 1 version 6"]);
+    }
+
+    #[test]
+    fn documents_that_were_issued_again_are_waited_for() {
+        let at = |revision: u64| {
+            json!([{"id": "a", "connected": true,
+                "cores": [{"epoch": 1, "version": 7, "revision": revision}]}])
+        };
+        let missing = |nodes: serde_json::Value| {
+            let nodes: Vec<Node> = serde_json::from_value(nodes).unwrap();
+            super::missing(&nodes, Issue { revision: 2, ..SEVEN }, None)
+        };
+        assert_eq!(missing(at(1)), ["node a enforces core 0 version 7, issue 1"]);
+        assert!(missing(at(2)).is_empty());
     }
 
     #[test]

@@ -38,7 +38,30 @@ async fn apply_sends_the_files_of_a_folder_as_one_set_and_tells_what_changed() {
     assert_eq!(body["sources"][0]["text"], "kind: issuer\n");
     assert_eq!(body["sources"][1]["name"], format!("{path}/b.yaml"));
     assert_eq!((&body["prune"], &body["dry_run"]), (&json!(false), &json!(false)));
-    assert_eq!(body["expect_version"], 3);
+    assert_eq!((&body["expect_version"], &body["cut_open"]), (&json!(3), &json!(false)));
+}
+
+#[tokio::test]
+async fn apply_says_which_exchanges_keep_their_mask_and_which_end() {
+    let told = async |changed: &[&str], cut: &[&str], flags: &[&str]| {
+        let api = ScriptedApi::start().await;
+        let applied = json!({"version": 4, "revision": 1, "masks_changed": changed, "cut": cut});
+        api.on("POST /api/v1/documents/apply", 200, &applied);
+        let output = run_with_input(&api, &[&["apply", "-f", "-"], flags].concat(), "").await;
+        assert_eq!(code(&output), 0, "{}", stderr(&output));
+        let call: Value = serde_json::from_str(&api.calls().last().unwrap().body).unwrap();
+        assert_eq!(call["cut_open"], flags.contains(&"--cut-open"));
+        stderr(&output)
+    };
+    let talk = told(&["a"], &[], &[]).await;
+    assert!(talk.contains("masks of 1 connection change"), "{talk}");
+    assert!(talk.contains("--cut-open ends them):\n  connection/a\n"), "{talk}");
+    let talk = told(&["a"], &["a", "b"], &["--cut-open"]).await;
+    assert!(talk.contains("earlier masks end on 2 connections:\n  connection/a\n"), "{talk}");
+    let talk = told(&[], &["b"], &["--cut-open", "--dry-run"]).await;
+    assert!(talk.contains("earlier masks would end on 1 connection:\n"), "{talk}");
+    let talk = told(&[], &[], &["--cut-open"]).await;
+    assert!(talk.contains("nothing is cut") && !talk.contains("  connection/"), "{talk}");
 }
 
 #[tokio::test]

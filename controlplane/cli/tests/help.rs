@@ -7,10 +7,11 @@ mod support;
 use support::{code, penstock, stdout};
 
 /// Every command, and a word of its help that would be missed.
-const COMMANDS: [(&[&str], &str); 49] = [
+const COMMANDS: [(&[&str], &str); 52] = [
     (&["dev"], "--expose-development"),
     (&["token"], "--ttl"),
     (&["apply"], "--expect-version"),
+    (&["apply"], "--cut-open"),
     (&["get"], "jq"),
     (&["delete"], "penstock delete rule"),
     (&["versions"], "rollback"),
@@ -24,6 +25,8 @@ const COMMANDS: [(&[&str], &str); 49] = [
     (&["explain"], "Exit code 0"),
     (&["mask"], "test"),
     (&["mask", "test"], "--show-values"),
+    (&["mask", "test"], "are left\nout"),
+    (&["mask", "detectors"], "--output"),
     (&["nodes"], "join-file"),
     (&["nodes", "list"], "--output"),
     (&["notifications", "list"], "--only <STATE>"),
@@ -120,7 +123,9 @@ async fn completions_are_a_script() {
     let home = tempfile::tempdir().unwrap();
     for shell in ["bash", "zsh", "fish"] {
         let output = penstock(home.path(), &["completions", shell]).output().await.unwrap();
-        for flag in ["expect-version", "as-groups", "close-review", "show-values"] {
+        for flag in
+            ["expect-version", "cut-open", "as-groups", "close-review", "show-values", "detectors"]
+        {
             assert!(stdout(&output).contains(flag), "{shell} lacks {flag}");
         }
     }

@@ -1,4 +1,5 @@
-//! `penstock mask test`: what it shows of a text, and where it takes the mask from.
+//! `penstock mask`: what `test` shows of a text, where it takes the mask from, and what `detectors`
+//! lists.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where its stage does not stand")]
 
@@ -124,7 +125,9 @@ async fn a_mask_in_force_is_fetched_by_its_name() {
     assert!(stdout(&output).contains("write to ***, EMP-004711."), "{}", stdout(&output));
 
     let arguments = ["mask", "test", "--mask", "other", folder.path().to_str().unwrap()];
-    assert_eq!(code(&run_with_input(&api, &arguments, "").await), 4);
+    let output = run_with_input(&api, &arguments, "").await;
+    let told = "error: no mask other is in force\nhint: -f FILE tries one that is not\n";
+    assert_eq!((code(&output), stderr(&output).as_str()), (4, told));
 }
 
 #[tokio::test]
@@ -153,4 +156,27 @@ async fn a_broken_mask_is_told_with_its_place_and_shows_nothing_of_the_text() {
     assert_eq!(code(&output), 1);
     assert!(stderr(&output).contains("pii.yaml:5:9: "), "{}", stderr(&output));
     assert!(!stderr(&output).contains("jane") && stdout(&output).is_empty());
+}
+
+#[tokio::test]
+async fn every_detector_is_listed_by_name_with_what_it_finds() {
+    let folder = tempfile::tempdir().unwrap();
+    let list = async |format: &[&str]| {
+        let arguments = [&["mask", "detectors"], format].concat();
+        let output = penstock(folder.path(), &arguments).output().await.unwrap();
+        assert_eq!((code(&output), stderr(&output).as_str()), (0, ""), "{format:?}");
+        stdout(&output)
+    };
+    let rows: Value = serde_json::from_str(&list(&["--output", "json"]).await).unwrap();
+    let rows = rows.as_array().unwrap();
+    let names: Vec<&str> = rows.iter().map(|row| row["name"].as_str().unwrap()).collect();
+    assert_eq!(names.len(), penstock_mask::catalogue::catalogue().len());
+    assert!(names.is_sorted() && names.contains(&"EMAIL_ADDRESS"), "{names:?}");
+    assert!(rows.iter().all(|row| !row["about"].as_str().unwrap().is_empty()), "{rows:?}");
+
+    let page = list(&[]).await;
+    let heads: Vec<&str> = page.lines().next().unwrap().split_whitespace().collect();
+    assert_eq!((heads, page.lines().count()), (vec!["NAME", "ABOUT"], names.len() + 1));
+    let yaml = list(&["--output", "yaml"]).await;
+    assert_eq!(yaml.lines().filter(|line| line.contains("name: ")).count(), names.len());
 }

@@ -7,6 +7,7 @@ mod approvals;
 mod extra;
 mod grants;
 mod keys;
+mod mask_marks;
 mod meta;
 mod migrations;
 mod nodes;
@@ -123,6 +124,7 @@ impl Store {
             grants: grants::load(&mut connection).await?,
             uses: uses::load(&mut connection).await?,
             revocations: revocations::load(&mut connection).await?,
+            mask_marks: Arc::new(mask_marks::load(&mut connection).await?),
             act_head: acts::head(&mut connection).await?,
             snapshot: snapshots::load(&mut connection).await?,
         })
@@ -153,6 +155,8 @@ async fn write(connection: &mut Connection, change: &Change) -> Result<(), Store
         Change::JoinTokenDeleted(hash) => nodes::delete_join_token(connection, hash).await,
         Change::NodeSet(id, node) => nodes::write(connection, id, node).await,
         Change::NodeDeleted(id) => nodes::delete(connection, id).await,
+        Change::MaskMarkSet(name, mark) => mask_marks::write(connection, name, *mark).await,
+        Change::MaskMarkDeleted(name) => mask_marks::delete(connection, name).await,
         Change::ApprovalSet(approval) => approvals::write(connection, approval).await,
         Change::ApprovalDeleted(id) => approvals::delete(connection, id).await,
         Change::GrantSet(grant) => grants::write(connection, grant).await,

@@ -3,7 +3,7 @@
 use crate::{Connection, StoreError};
 
 /// Each step ends by saying its own number.
-const STEPS: [&str; 4] = [
+const STEPS: [&str; 5] = [
     "
 BEGIN IMMEDIATE;
 CREATE TABLE meta (
@@ -145,6 +145,15 @@ CREATE TABLE messages (
 ) STRICT;
 CREATE INDEX messages_end ON messages (forget_ms);
 PRAGMA user_version = 4;
+COMMIT;
+",
+    "
+BEGIN IMMEDIATE;
+CREATE TABLE mask_marks (
+    connection TEXT PRIMARY KEY,
+    record TEXT NOT NULL
+) STRICT;
+PRAGMA user_version = 5;
 COMMIT;
 ",
 ];

@@ -37,8 +37,9 @@ impl Kept {
         let mut kept = Self::open(path).await;
         let by = admin();
         let sources = vec![common::source(RULE)];
-        let (prune, dry_run, expect_version) = (false, false, None);
-        let apply = Apply { by: by.clone(), sources, prune, dry_run, expect_version };
+        let (prune, dry_run, expect_version, cut_open) = (false, false, None, false);
+        let by_her = by.clone();
+        let apply = Apply { by: by_her, sources, prune, dry_run, expect_version, cut_open };
         let joined = Joined {
             token_sha256: "t".into(),
             node: "node-1".into(),

@@ -77,6 +77,31 @@ impl Kept {
     }
 }
 
+impl Kept {
+    /// A connection whose mask changes twice, the first time with a cut, and one that is gone.
+    async fn masks(&mut self) {
+        let connection = |name: &str, mask: &str| {
+            format!(
+                "---\nkind: connection\nname: {name}\nprotocol: openai\nendpoints: [http://m]\n\
+                 mask: {mask}\n"
+            )
+        };
+        let mask = |name: &str, detector: &str| {
+            format!("---\nkind: mask\nname: {name}\ndetectors: [{detector}]\n")
+        };
+        let both = connection("one", "pii") + &connection("two", "pii");
+        for (detector, cut_open) in [("US_SSN", false), ("IBAN_CODE", true), ("US_SSN", false)] {
+            let text = format!("{both}{}", mask("pii", detector));
+            self.world.changes.clear();
+            self.world.apply_with(operator(), &text, |apply| apply.cut_open = cut_open).unwrap();
+            self.store.commit(&self.world.changes).await.unwrap();
+        }
+        let key = penstock_app::state::DocumentKey::new("connection", "two").unwrap();
+        self.send(Event::DeleteDocument { by: operator(), key }).await;
+        assert_eq!(self.world.state.durable.mask_marks.len(), 2);
+    }
+}
+
 /// Another program at the same database.
 async fn by_hand(path: &Path, sql: &'static str) -> Result<(), sqlx::Error> {
     let url = format!("sqlite://{}", path.display());
@@ -91,6 +116,7 @@ async fn a_reload_gives_back_what_was_in_memory() {
     let path = folder.path().join("a.db");
     let mut kept = Kept::open(&path).await;
     kept.everything().await;
+    kept.masks().await;
     assert_eq!(kept.store.load().await.unwrap(), kept.world.state.durable);
     kept.store.close().await;
     let again = Store::open(&path).await.unwrap();
@@ -186,7 +212,7 @@ async fn secrets_of_an_earlier_version_are_no_client_certificates() {
     let back = "
         ALTER TABLE secrets DROP COLUMN is_client_certificate;
         DROP TABLE approvals; DROP TABLE grants; DROP TABLE uses; DROP TABLE revocations;
-        DROP TABLE outbox; DROP TABLE links; DROP TABLE messages;
+        DROP TABLE outbox; DROP TABLE links; DROP TABLE messages; DROP TABLE mask_marks;
         PRAGMA user_version = 1;";
     by_hand(&path, back).await.unwrap();
     let again = Store::open(&path).await.unwrap();

@@ -29,7 +29,7 @@ use crate::leases::PublishedLeases;
 use crate::letters::DeskMail;
 use crate::limits::Limit;
 use crate::live::{LiveState, Marks, Revocations};
-use crate::masking::CoreMasks;
+use crate::masking::{AnalyzerOutcome, CoreMasks};
 use crate::pool::Pool;
 use crate::reason::Reason;
 use crate::registry::{OpenExchange, Registry};
@@ -136,6 +136,13 @@ pub(crate) enum Report {
         key: EndpointKey,
         /// How it does.
         health: Health,
+    },
+    /// The analyser of a mask does not answer.
+    AnalyzerAway {
+        /// The mask.
+        mask: String,
+        /// What came of a question.
+        outcome: AnalyzerOutcome,
     },
     /// A request may go and lacks the credential that goes with it.
     LeaseWanted,
@@ -410,7 +417,9 @@ impl<N: Network> Core<N> {
     }
 
     /// Takes the published policy, forgets tokens verified under the old one, decides every open
-    /// exchange again and cuts those that are now denied, then says that it is enforced.
+    /// exchange again and cuts those that are now denied, or that run under masks which are not to
+    /// go on, then says that it is enforced. Exchanges that open meanwhile were decided under it:
+    /// nothing waits between the look at the policy in force and the registry.
     pub(crate) async fn refresh(&self) {
         let Some(enforced) = self.node.published.load_full() else { return };
         let now = self.network.now();
@@ -427,6 +436,8 @@ impl<N: Network> Core<N> {
             for exchange in slice {
                 if let Some(denial) = exchange.denied_by(&enforced, self.wall_ms()) {
                     exchange.cancel(Reason::PolicyChanged(denial));
+                } else if exchange.is_cut_by_masks(&enforced) {
+                    exchange.cancel(Reason::MaskChanged);
                 }
             }
             self.network.yield_now().await;

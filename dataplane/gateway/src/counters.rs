@@ -10,7 +10,7 @@ use penstock_config::node::Position;
 use penstock_tls::Failure;
 
 use crate::limits::Limit;
-use crate::masking::MaskCounts;
+use crate::masking::{AnalyzerOutcome, MaskCounts};
 use crate::reason::Reason;
 
 /// A number that one core writes and any thread reads.
@@ -180,6 +180,9 @@ pub(crate) struct Counters {
     pub(crate) mask_held_bytes: Count,
     /// The most that one stream held after an event.
     pub(crate) mask_held_bytes_max: Count,
+    analyzer_asked: Table<{ AnalyzerOutcome::LABELS.len() }>,
+    /// How long questions to analysers took, in microseconds.
+    pub(crate) analyzer_us: Count,
     /// How long text was held at most while nothing came, in milliseconds.
     pub(crate) mask_hold_ms_max: Count,
     /// Exchanges that were cut by what the control plane said was over.
@@ -235,6 +238,19 @@ impl Counters {
     /// How many holds ended how.
     pub(crate) fn holds_by_outcome(&self) -> impl Iterator<Item = (&'static str, u64)> {
         HoldOutcome::LABELS.into_iter().zip(self.holds.0.iter().map(Count::read))
+    }
+
+    /// Counts a question to an analyser.
+    pub(crate) fn analyzer_asked(&self, outcome: AnalyzerOutcome, took: Duration) {
+        if let Some(count) = self.analyzer_asked.0.get(outcome as usize) {
+            count.add(1);
+        }
+        self.analyzer_us.add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+    }
+
+    /// How many questions to analysers ended how.
+    pub(crate) fn analyzer_by_outcome(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        AnalyzerOutcome::LABELS.into_iter().zip(self.analyzer_asked.0.iter().map(Count::read))
     }
 
     /// The core has acted on everything up to this change.

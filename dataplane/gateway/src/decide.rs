@@ -3,7 +3,7 @@
 //! model server without one, and a ticket becomes a permit only under grants that satisfy its
 //! rules.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -271,7 +271,7 @@ impl Ticket {
                 return Err(Reason::Denied(denial(rule, cause, &self.open.classified)));
             }
         };
-        let masked = masked(core, &in_force, connection, self.identified.identity())?;
+        let masked = masked(core, &in_force, connection, self.identified.identity(), &self.open)?;
         if ends_with_token {
             self.open.token_ends_ms.set(self.identified.known().expires_ms);
         }
@@ -326,9 +326,10 @@ pub(crate) fn decide<N: Network>(
         cancel: client.guard.cancel(),
         standing: RefCell::new(standing),
         token_ends_ms: Cell::new(token_ends_ms),
+        began_under: OnceCell::new(),
     });
     let Some(waiting) = waiting else {
-        let masked = masked(core, &in_force, connection, identified.identity())?;
+        let masked = masked(core, &in_force, connection, identified.identity(), &open)?;
         session.allowed = true;
         let Identified { head, target, .. } = identified;
         let permit = Permit { in_force, connection, open, used: None, masked };
@@ -342,13 +343,17 @@ pub(crate) fn decide<N: Network>(
     Ok(Decided::Ticket(Box::new(ticket)))
 }
 
-/// What of an exchange is masked, under the policy that permits it.
+/// What of an exchange is masked, under the policy that permits it. It keeps that to its end, and
+/// which policy it was.
 fn masked<N: Network>(
     core: &Core<N>,
     in_force: &CoreView,
     connection: ConnectionIndex,
     identity: &Identity,
+    open: &OpenExchange,
 ) -> Result<Masked, Reason> {
+    // There is one permit for an exchange.
+    open.began_under.set(in_force.began()).map_err(|_| Reason::Internal)?;
     let upstream = in_force.upstream(connection).ok_or(Reason::Internal)?;
     let leases = core.node.leases.load();
     Masked::of(in_force.mask(connection), upstream, identity, &leases, in_force)

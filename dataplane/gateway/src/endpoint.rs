@@ -195,6 +195,7 @@ pub(crate) fn is_its_fault(reason: &Reason) -> bool {
         | Reason::GrantEnded
         | Reason::HeadTooLarge(_)
         | Reason::Internal
+        | Reason::MaskChanged
         | Reason::Method
         | Reason::NoConnection
         | Reason::NotImplemented

@@ -1,7 +1,7 @@
 //! What a node enforces: one snapshot compiled for lookup. Made on the sync thread, read by every
 //! core, immutable. Credentials that go into a header are not in it: see [`crate::leases`].
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -38,6 +38,8 @@ pub(crate) struct Enforced {
     /// Paths of body members that reviewers see, by the name of the rule.
     shows: HashMap<String, Vec<String>>,
     upstreams: Vec<Upstream>,
+    /// By name of a connection: exchanges that began under an earlier position end.
+    mask_cuts: BTreeMap<String, Position>,
 }
 
 /// What of an issuer's document an identity rests on, as a digest: where it is, for whom it speaks,
@@ -68,6 +70,8 @@ pub(crate) struct Upstream {
     pub(crate) mask: Option<Arc<EnforcedMask>>,
     /// What that does here; there where its mask is.
     pub(crate) choices: Option<Arc<Choices>>,
+    /// Its mask's analyser.
+    pub(crate) analyzer: Option<Target>,
     /// What requests to it rest on.
     pub(crate) footing: Footing,
 }
@@ -204,6 +208,7 @@ impl Enforced {
             shows: shows(&snapshot.rules),
             trusted: documents.iter().map(|one| (one.name.clone(), Trust::of(one))).collect(),
             upstreams,
+            mask_cuts: snapshot.mask_cuts.clone(),
         };
         Ok((compiled, problems))
     }
@@ -211,6 +216,12 @@ impl Enforced {
     /// What an issuer is trusted for, by the name of its document.
     pub(crate) fn trust(&self, issuer: &str) -> Option<Trust> {
         self.trusted.get(issuer).copied()
+    }
+
+    /// Exchanges on a connection that began under an earlier position than this end: its masks are
+    /// others now.
+    pub(crate) fn mask_cut(&self, connection: &str) -> Option<Position> {
+        self.mask_cuts.get(connection).copied()
     }
 
     /// Paths of body members that reviewers of a rule see.
@@ -225,8 +236,10 @@ impl Enforced {
 
     /// Whether a connection leads over this TLS configuration.
     pub(crate) fn has_tls(&self, id: u64) -> bool {
-        let mut targets = self.upstreams.iter().flat_map(|upstream| &upstream.endpoints);
-        targets.any(|target| target.security.id() == Some(id))
+        self.upstreams
+            .iter()
+            .flat_map(Upstream::targets)
+            .any(|target| target.security.id() == Some(id))
     }
 
     /// All connections.
@@ -294,13 +307,38 @@ impl Upstream {
         }
         let footing = Footing::of(connection, certificate, mask.as_deref());
         let choices = mask.as_ref().map(|mask| Arc::new(Choices::of(mask, &connection.name)));
-        Ok(Self { document: connection.clone(), table, endpoints, mask, choices, footing })
+        let analyzer = mask.as_deref().and_then(|mask| analyzer(mask, configs, problems));
+        let document = connection.clone();
+        Ok(Self { document, table, endpoints, mask, choices, analyzer, footing })
+    }
+
+    /// Everything that requests to it lead to: its endpoints, and its mask's analyser.
+    pub(crate) fn targets(&self) -> impl Iterator<Item = &Target> {
+        self.endpoints.iter().chain(&self.analyzer)
     }
 
     /// Whether the certificate that its servers are shown is here, where they are shown one.
     pub(crate) fn has_its_certificate(&self) -> bool {
         self.endpoints.iter().all(|target| target.security.has_its_certificate())
     }
+}
+
+/// How the analyser of a mask is reached.
+fn analyzer(
+    mask: &EnforcedMask,
+    configs: &mut UpstreamTlsConfigs,
+    problems: &mut Vec<String>,
+) -> Option<Target> {
+    let (is_secure, endpoint) = mask.analyzer()?;
+    let security = if is_secure {
+        configs.of_host(&endpoint.host).unwrap_or_else(|why| {
+            problems.push(format!("the analyser of mask {}: {why}", mask.document.name));
+            Security::Impossible
+        })
+    } else {
+        Security::Clear
+    };
+    Some(Target::new(&endpoint, security))
 }
 
 impl Target {
@@ -367,6 +405,7 @@ pub(crate) struct CoreView {
     targets: Vec<Rc<[Rc<CoreTarget>]>>,
     queues: Vec<Rc<Queue>>,
     masks: Vec<Option<Rc<CoreMask>>>,
+    began: Rc<Position>,
 }
 
 impl CoreView {
@@ -387,12 +426,18 @@ impl CoreView {
         let queue = |upstream: &Upstream| endpoints.queue(&upstream.document.name);
         let queues = enforced.upstreams.iter().map(queue).collect();
         let masks = enforced.upstreams.iter().map(|one| CoreMask::of(one, masks)).collect();
-        Self { enforced, targets, queues, masks }
+        let began = Rc::new(enforced.position);
+        Self { enforced, targets, queues, masks, began }
     }
 
     /// Whether it is a view of this policy.
     pub(crate) fn is(&self, enforced: &Arc<Enforced>) -> bool {
         Arc::ptr_eq(&self.enforced, enforced)
+    }
+
+    /// Its position, to be kept by exchanges that begin under it.
+    pub(crate) fn began(&self) -> Rc<Position> {
+        Rc::clone(&self.began)
     }
 
     /// Each connection with its endpoints.

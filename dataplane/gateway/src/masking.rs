@@ -1,6 +1,7 @@
 //! Masking as the gateway sees it: which mask applies to an exchange, what it works on, and what it
 //! takes on a core. `penstock-mask` does the work; nothing else of the gateway names it.
 
+mod analyzer;
 mod applied;
 mod coding;
 mod counts;
@@ -19,9 +20,10 @@ use engine::Problem;
 use engine::Profile;
 use engine::{Field, Terms};
 use penstock_config::decision::subject_matches;
-use penstock_config::documents::{Mask, MaskSide, Stalled, Unreadable};
+use penstock_config::documents::{Endpoint, Mask, MaskSide, Stalled, Unreadable};
 use penstock_config::identity::Identity;
 
+pub(crate) use analyzer::AnalyzerOutcome;
 pub(crate) use applied::{Applied, Choices, CoreMask, Masked};
 pub(crate) use coding::Coding;
 #[cfg(test)]
@@ -49,6 +51,8 @@ pub(crate) enum Unmaskable {
     Partial,
     /// Its content can't be read, and the mask says that such is refused.
     Content,
+    /// Its mask's analyser did not answer.
+    Analyzer,
 }
 
 impl Unmaskable {
@@ -61,6 +65,7 @@ impl Unmaskable {
             Self::Coding => "an encoding that can't be read",
             Self::Partial => "a part of an answer",
             Self::Content => "content that can't be read",
+            Self::Analyzer => "the analyser of its mask did not answer",
         }
     }
 }
@@ -92,6 +97,11 @@ impl EnforcedMask {
             terms: terms(document)?,
             masked_bytes_max: usize::try_from(document.masked_bytes_max).unwrap_or(usize::MAX),
         })
+    }
+
+    /// Where its analyser is, and whether that is reached over TLS.
+    pub(crate) fn analyzer(&self) -> Option<(bool, Endpoint)> {
+        self.document.analyzer.as_ref()?.endpoint()
     }
 
     /// Whether it concerns this side of an exchange.

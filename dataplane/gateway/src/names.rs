@@ -83,6 +83,10 @@ pub(crate) const LIVE_CUTS: &str = "penstock_live_cuts_total";
 pub(crate) const MASK_VALUES: &str = "penstock_mask_values_total";
 /// Bytes of text that were looked at for values to mask.
 pub(crate) const MASK_SCANNED_BYTES: &str = "penstock_mask_scanned_bytes_total";
+/// Questions to analysers of masks, by outcome.
+pub(crate) const MASK_ANALYZER: &str = "penstock_mask_analyzer_questions_total";
+/// How long those took, all together.
+pub(crate) const MASK_ANALYZER_SECONDS: &str = "penstock_mask_analyzer_seconds_total";
 /// Events of streams that went through a mask.
 pub(crate) const MASK_EVENTS: &str = "penstock_mask_events_total";
 /// Bytes of text that were held after each of those events, all together: with the number of

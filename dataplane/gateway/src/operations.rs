@@ -168,6 +168,7 @@ fn gather(views: &Views) -> prometheus::Result<Vec<MetricFamily>> {
     registry.register(Box::new(held))?;
     hold_waits(&registry, views)?;
     masked_values(&registry, views)?;
+    analyzers(&registry, views)?;
     handshakes(&registry, views, names::TLS_ACCEPTED, |core| &core.tls_accepted)?;
     handshakes(&registry, views, names::TLS_CONNECTED, |core| &core.tls_connected)?;
     let totals: [(&str, Getter); 19] = [
@@ -242,6 +243,23 @@ fn masked_values(registry: &Registry, views: &Views) -> prometheus::Result<()> {
     registry.register(Box::new(family))
 }
 
+/// Questions to analysers, all cores together.
+fn analyzers(registry: &Registry, views: &Views) -> prometheus::Result<()> {
+    let options = Opts::new(names::MASK_ANALYZER, "questions to analysers by outcome");
+    let family = IntCounterVec::new(options, &["outcome"])?;
+    let options = Opts::new(names::MASK_ANALYZER_SECONDS, "time they took, by core");
+    let seconds = CounterVec::new(options, &["core"])?;
+    for (index, core) in views.cores.iter().enumerate() {
+        for (outcome, count) in core.analyzer_by_outcome() {
+            family.with_label_values(&[outcome]).inc_by(count);
+        }
+        let took = Duration::from_micros(core.analyzer_us.read());
+        seconds.with_label_values(&[&index.to_string()]).inc_by(took.as_secs_f64());
+    }
+    registry.register(Box::new(family))?;
+    registry.register(Box::new(seconds))
+}
+
 fn handshakes(
     registry: &Registry,
     views: &Views,
@@ -255,6 +273,25 @@ fn handshakes(
     registry.register(Box::new(family))
 }
 
+/// What a figure of each core means, where its name does not say all of it.
+fn help(name: &str) -> &'static str {
+    match name {
+        names::MASK_SCANNED_BYTES => "bytes of text that were looked at for values, by core",
+        names::MASK_EVENTS => "events of streams that went through a mask, by core",
+        names::MASK_HELD_BYTES => {
+            "bytes of text held after each of those events, added up, by core"
+        }
+        names::MASK_HELD_BYTES_MAX => {
+            "since the start, the most bytes of text that one stream held after an event, by core"
+        }
+        names::MASK_HOLD_MS_MAX => {
+            "since the start, the longest that text was held while nothing came, in \
+             milliseconds, by core"
+        }
+        _ => "by core",
+    }
+}
+
 fn per_core(
     registry: &Registry,
     views: &Views,
@@ -262,7 +299,7 @@ fn per_core(
     getter: Getter,
     counts: bool,
 ) -> prometheus::Result<()> {
-    let options = Opts::new(name, "by core");
+    let options = Opts::new(name, help(name));
     if counts {
         let family = IntCounterVec::new(options, &["core"])?;
         for (index, core) in views.cores.iter().enumerate() {

@@ -14,7 +14,7 @@ use penstock_tls::{ClientTls, Failure, Secured};
 use crate::client::Client;
 use crate::core::Core;
 use crate::endpoint::is_its_fault;
-use crate::enforced::CoreTarget;
+use crate::enforced::{CoreTarget, Target};
 use crate::guard::{Guard, Interrupt};
 use crate::inject::Outbound;
 use crate::limits::Limit;
@@ -140,12 +140,12 @@ async fn open<N: Network>(
     Err(reason)
 }
 
-/// A new connection to an endpoint at one of its addresses: the only way there, for requests and
-/// for probes. Where TLS is asked for there is no way around it.
+/// A new connection to an endpoint at one of its addresses: the only way there, for requests,
+/// for probes, and for questions to analysers. Where TLS is asked for there is no way around it.
 pub(crate) async fn connect<N: Network>(
     core: &Core<N>,
     guard: &Guard<N>,
-    target: &CoreTarget,
+    target: &Target,
     address: SocketAddr,
 ) -> Result<UpstreamConnection<N>, Reason> {
     let tls = match &target.security {
@@ -204,7 +204,8 @@ async fn handshake<N: Network>(
     }
 }
 
-fn reuse<N: Network>(core: &Core<N>, route: Route) -> Option<UpstreamConnection<N>> {
+/// A kept connection, if there is one.
+pub(crate) fn reuse<N: Network>(core: &Core<N>, route: Route) -> Option<UpstreamConnection<N>> {
     let (kept, stirred) = match core.pool.take(route) {
         Taken::Kept(connection, stirred) => (Some(connection), stirred),
         Taken::None(stirred) => (None, stirred),

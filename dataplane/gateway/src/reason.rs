@@ -51,6 +51,8 @@ pub(crate) enum Reason {
     HeadTooLarge(Limit),
     /// A fault of our own: a panic in this exchange.
     Internal,
+    /// The masks of its connection changed, and what began under other ones was to end.
+    MaskChanged,
     /// The path is known, this method is not.
     Method,
     /// The connection does not exist, or must not be known to this identity.
@@ -179,6 +181,7 @@ impl Reason {
             | Self::Expectation
             | Self::GrantEnded
             | Self::Internal
+            | Self::MaskChanged
             | Self::Method
             | Self::NoConnection
             | Self::NotImplemented
@@ -210,7 +213,7 @@ impl Reason {
     }
 
     /// How many labels there are: the length of a counter table.
-    pub(crate) const LABELS: [&'static str; 48] = [
+    pub(crate) const LABELS: [&'static str; 49] = [
         "served",
         "ambiguous_request",
         "bad_request",
@@ -259,6 +262,7 @@ impl Reason {
         "upstream_answer",
         "unmaskable",
         "unmaskable_request",
+        "mask_changed",
     ];
 
     /// Position of its label in [`Self::LABELS`].
@@ -312,6 +316,7 @@ impl Reason {
             Self::UpstreamAnswer(_) => 45,
             Self::Unmaskable(_) => 46,
             Self::UnmaskableRequest(_) => 47,
+            Self::MaskChanged => 48,
         }
     }
 
@@ -358,6 +363,7 @@ impl Reason {
             | Self::ConnectionChanged
             | Self::CredentialUnavailable
             | Self::Draining
+            | Self::MaskChanged
             | Self::Overloaded(_)
             | Self::PolicyStale => 503,
             Self::StreamTooLong | Self::UpstreamConnectTimeout(_) | Self::UpstreamTimeout(_) => 504,
@@ -394,6 +400,7 @@ impl Reason {
             | Self::GrantEnded
             | Self::HeadTooLarge(_)
             | Self::Internal
+            | Self::MaskChanged
             | Self::NotImplemented
             | Self::Overloaded(_)
             | Self::PolicyChanged(_)

@@ -1,7 +1,7 @@
 //! The open exchanges of one core, with what is needed to decide them again, and to end those that
 //! were revoked.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -11,6 +11,7 @@ use std::time::Duration;
 use penstock_config::catalogue::Classified;
 use penstock_config::decision::{Decision, DenyCause};
 use penstock_config::hold::OpenSession;
+use penstock_config::node::Position;
 
 use crate::core::Known;
 use crate::decide::denial;
@@ -45,6 +46,9 @@ pub(crate) struct OpenExchange {
     /// When it ends with its caller's token, milliseconds since the Unix epoch; `u64::MAX`: it does
     /// not.
     pub(crate) token_ends_ms: Cell<u64>,
+    /// The policy that said what of it is masked; none while it is held: that is said by the policy
+    /// in force when it goes on.
+    pub(crate) began_under: OnceCell<Rc<Position>>,
 }
 
 /// By what right an exchange is open.
@@ -96,6 +100,14 @@ impl OpenExchange {
                 }
             },
             Decision::Deny { rule, cause } => Some(denial(rule, cause, classified)),
+        }
+    }
+
+    /// Whether it began under other masks than its connection has now, and is to end for that.
+    pub(crate) fn is_cut_by_masks(&self, enforced: &Enforced) -> bool {
+        match (self.began_under.get(), enforced.mask_cut(&self.connection)) {
+            (Some(began), Some(cut)) => **began < cut,
+            (None, _) | (_, None) => false,
         }
     }
 

@@ -4,6 +4,7 @@ use penstock_config::documents::Protocol;
 use penstock_http::stream::StreamKind;
 use serde_json::{Value, json};
 
+use crate::masking::Unmaskable;
 use crate::reason::{Denial, Notice, Reason};
 use crate::session::Session;
 
@@ -143,6 +144,7 @@ fn extension(reason: &Reason, session: &Session) -> Value {
         | Reason::GrantEnded
         | Reason::HeadTooLarge(_)
         | Reason::Internal
+        | Reason::MaskChanged
         | Reason::Method
         | Reason::NoConnection
         | Reason::NotImplemented
@@ -192,6 +194,9 @@ fn approval(notice: &Notice, session: &Session) -> Value {
 const DIGEST_REQUIRED: &str = "a body of this size needs approval before it is read: declare its \
                                digest (`Content-Digest: sha-256=:…:`) and its length";
 
+/// What callers are told where an analyser is away.
+const UNANSWERED: &str = "the analyser that names are looked for with did not answer";
+
 /// What the caller is told. Never a byte of the request, a token's fault, or an address behind us.
 fn message(reason: &Reason, session: &Session) -> String {
     let connection = session.connection.as_deref().unwrap_or("this connection");
@@ -220,6 +225,7 @@ fn message(reason: &Reason, session: &Session) -> String {
         Reason::GrantEnded => "the grant of this exchange has ended".to_owned(),
         Reason::HeadTooLarge(_) => "the head of the request is too large".to_owned(),
         Reason::Internal => "the gateway failed".to_owned(),
+        Reason::MaskChanged => format!("what is masked on {connection} was changed: ask again"),
         Reason::Method => "this path does not take this method".to_owned(),
         Reason::NoConnection => "no such connection".to_owned(),
         Reason::NotImplemented => "this method or coding is not spoken here".to_owned(),
@@ -238,6 +244,7 @@ fn message(reason: &Reason, session: &Session) -> String {
             "a token is needed: `Authorization: Bearer …` or `x-api-key`".to_owned()
         }
         Reason::Unauthenticated(_) => "the token is not valid".to_owned(),
+        Reason::Unmaskable(Unmaskable::Analyzer) => UNANSWERED.to_owned(),
         Reason::Unmaskable(_) => server("gave an answer that can't be masked"),
         Reason::UnmaskableRequest(what) => {
             format!("answers of {connection} are masked, and this can't be: {what}")
@@ -252,14 +259,18 @@ fn message(reason: &Reason, session: &Session) -> String {
         Reason::UpstreamRedirect => server("redirects to another place"),
         Reason::UpstreamReset => server("closed the connection early"),
         Reason::UpstreamTimeout(_) => server("was silent for too long"),
-        Reason::UpstreamTls(None) => {
-            format!("TLS with the model server of {connection} can't be set up on this node")
-        }
-        Reason::UpstreamTls(Some(_)) => {
-            format!("no TLS that holds can be had with the model server of {connection}")
-        }
+        Reason::UpstreamTls(failure) => no_tls(failure.is_some(), connection),
         Reason::UpstreamUnauthorized => server("refused the gateway's credential"),
         Reason::Version => "only HTTP/1.1 and HTTP/1.0 are spoken here".to_owned(),
+    }
+}
+
+/// What a caller is told where there is no TLS to a model server: whether it was tried.
+fn no_tls(was_tried: bool, connection: &str) -> String {
+    if was_tried {
+        format!("no TLS that holds can be had with the model server of {connection}")
+    } else {
+        format!("TLS with the model server of {connection} can't be set up on this node")
     }
 }
 

@@ -1,5 +1,6 @@
 //! The whole pipeline between two in-memory byte queues.
 
+mod analyzed;
 mod answers;
 mod bodies;
 mod changes;
@@ -14,6 +15,7 @@ mod held;
 mod held_shares;
 mod hold_costs;
 mod limits;
+mod mask_cuts;
 mod masked;
 mod masked_whole;
 mod pressure;

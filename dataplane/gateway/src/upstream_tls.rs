@@ -4,10 +4,12 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use aws_lc_rs::digest::{Context, SHA256};
 use penstock_config::documents::{Connection, Endpoint};
 use penstock_tls::{Authorities, ClientTls};
+use rustls::sign::CertifiedKey;
 
 use crate::enforced::ClientCertificate;
 
@@ -106,18 +108,34 @@ impl UpstreamTlsConfigs {
             ClientCertificate::Missing => return Ok(Security::NoCertificate),
         };
         let name = tls.server_name.as_deref().unwrap_or(&endpoint.host);
-        let digest =
-            digest(&[tls.ca.as_deref().map(str::as_bytes), Some(name.as_bytes()), key_digest]);
+        self.config(tls.ca.as_deref(), name, (key, key_digest)).map(Security::Tls)
+    }
+
+    /// How connections to a host that no document says more of are secured by TLS.
+    ///
+    /// # Errors
+    /// TLS that can't be set up: a line for the operator.
+    pub(crate) fn of_host(&mut self, host: &str) -> Result<Security, String> {
+        self.config(None, host, (None, None)).map(Security::Tls)
+    }
+
+    fn config(
+        &mut self,
+        ca: Option<&str>,
+        name: &str,
+        (key, key_digest): (Option<&Arc<CertifiedKey>>, Option<&[u8]>),
+    ) -> Result<ClientTls, String> {
+        let digest = digest(&[ca.map(str::as_bytes), Some(name.as_bytes()), key_digest]);
         let known = self.made.get(&digest).or_else(|| self.before.get(&digest));
         let config = match known {
             Some(config) => config.clone(),
             None => {
-                let authorities = self.authorities(tls.ca.as_deref())?;
+                let authorities = self.authorities(ca)?;
                 ClientTls::new(&authorities, name, key).map_err(|error| error.to_string())?
             }
         };
         self.made.insert(digest, config.clone());
-        Ok(Security::Tls(config))
+        Ok(config)
     }
 
     fn authorities(&mut self, pinned: Option<&str>) -> Result<Authorities, String> {

@@ -92,15 +92,13 @@ impl Automaton {
         &self,
         cache: &mut Cache,
         pattern: Option<usize>,
-        is_anchored: bool,
         text: &[u8],
         from: usize,
         mut end: impl FnMut(Here<'_>) -> bool,
     ) -> Result<usize, GaveUp> {
         let anchored = match pattern {
             Some(index) => Anchored::Pattern(PatternID::new(index).map_err(|_| GaveUp)?),
-            None if is_anchored => Anchored::Yes,
-            None => Anchored::No,
+            None => Anchored::Yes,
         };
         let mut state = self.start(cache, anchored)?;
         let rest = text.get(from..).unwrap_or_default();

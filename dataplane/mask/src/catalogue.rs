@@ -31,7 +31,7 @@ pub struct Detector {
     pub name: &'static str,
     /// What it finds, in a few words.
     pub about: &'static str,
-    /// Whether it is on in the profile that a user switches on first.
+    /// Whether benchmarks, and the test of the corpus, count it among the usual ones.
     pub default: bool,
     patterns: &'static [Pattern],
     /// Texts with one value each, marked `«…»`.

@@ -4,6 +4,8 @@
 //! beginning would have been held. So nothing is taken back, and nothing is held but what may
 //! still become a value, or grow into one.
 
+pub(crate) mod named;
+
 use crate::action::{self, REDACTED};
 use crate::find::{self, Match};
 use crate::fold::{Folded, Folder};
@@ -46,7 +48,7 @@ pub struct Pushed {
 }
 
 /// One text.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Channel {
     folder: Folder,
     /// What came, from some place before what is held on.
@@ -60,11 +62,15 @@ pub struct Channel {
     done: usize,
     /// Up to here, in the folded text, stands a run whose tag was written.
     covered: usize,
+    /// From and to of what was redacted in the folded text since nothing came for too long.
+    doubted: (usize, usize),
     /// Runs that may go on with the next byte, one of each kind.
     open: Vec<OpenRun>,
     /// Whether what was written since the last piece began is that piece.
     is_verbatim: bool,
     escapes: bool,
+    /// What an analyser has to do with it.
+    named: Option<Box<named::Named>>,
     trace: Option<Trace>,
 }
 
@@ -75,8 +81,11 @@ enum Until {
     Sure,
     /// To its end.
     End,
-    /// To its end; what might have become a value goes out as `***`, or as it is.
+    /// To its end; what might have become a value goes out as `***`, or as it is. What comes may
+    /// still be the rest of one.
     Stalled { release: bool },
+    /// To its end; what might have become a value goes out as `***`, and is forgotten.
+    Flooded,
 }
 
 impl Channel {
@@ -90,9 +99,11 @@ impl Channel {
             folded: Folded::default(),
             done: 0,
             covered: 0,
+            doubted: (0, 0),
             open: Vec::new(),
             is_verbatim: true,
             escapes,
+            named: None,
             trace: None,
         }
     }
@@ -129,6 +140,7 @@ impl Channel {
         folded.clear();
         self.folder = Folder::new(self.escapes);
         (self.decided, self.sent, self.done, self.covered) = (0, 0, 0, 0);
+        self.doubted = (0, 0);
         self.open.clear();
         Pushed { changed }
     }
@@ -161,7 +173,7 @@ impl Channel {
     ) {
         // What can't be seen is not held without end: what may still become a value is redacted.
         while self.fold(until != Until::Sure) {
-            self.decide(masking, scratch, Until::Stalled { release: false }, out);
+            self.decide(masking, scratch, Until::Flooded, out);
         }
         self.decide(masking, scratch, until, out);
     }
@@ -195,16 +207,28 @@ impl Channel {
         }
         let place = Place { from: self.done, before };
         let before = match find::find(masking, scratch, &self.folded.bytes, place) {
-            Ok(()) => settle(&mut scratch.matches, before),
+            Ok(()) => {
+                self.add_names(masking, &mut scratch.matches);
+                settle(&mut scratch.matches, before)
+            }
             Err(_) => self.take_whole(scratch, before),
         };
         // What a stalled text may still become begins here.
         let doubtful = match until {
-            Until::Stalled { release: false } => sure,
+            Until::Stalled { release: false } | Until::Flooded => sure,
             Until::Sure | Until::End | Until::Stalled { release: true } => length,
         };
         self.write(masking, scratch, (before, doubtful), out);
         self.done = before;
+        if until == (Until::Stalled { release: false }) && sure < before {
+            // What was redacted stays known: the rest of a value belongs to it.
+            let (known, to) = self.doubted;
+            let from = if known < to { known } else { sure.max(self.covered) };
+            self.doubted = (from, before);
+            self.cover(before);
+            self.done = sure;
+        }
+        self.forget_names();
         self.tidy();
     }
 
@@ -219,6 +243,7 @@ impl Channel {
             let walked = hold.automaton.backward(cache, None, text, range, |begin| first = begin);
             sure = sure.min(if walked.is_ok() { first } else { lowest });
         }
+        sure = self.before_names(sure);
         // Not within a character, nor within what one character was folded to.
         while sure > self.done
             && sure < text.len()
@@ -233,7 +258,7 @@ impl Channel {
     /// found. What begins in it and is not decided yet goes on from it.
     fn take_whole(&self, scratch: &mut Scratch, before: usize) -> usize {
         let (value, end) = (self.done, self.folded.bytes.len());
-        scratch.matches.push(Match { start: value, value, end, rule: usize::MAX });
+        scratch.matches.push(Match { start: value, value, end, is_open: false, rule: usize::MAX });
         scratch.matches.retain(|one| one.start < before);
         before
     }
@@ -294,6 +319,13 @@ impl Channel {
             if one.value >= self.covered {
                 self.clean(one.value, doubtful, &mut is_redacted, out);
                 self.replace(masking, scratch, &one, out);
+            } else if one.end > self.covered
+                && (self.doubted.0..self.doubted.1).contains(&one.value)
+            {
+                // Its front was redacted before it was known.
+                let detector = masking.profile.rules.get(one.rule).map(|rule| rule.detector);
+                scratch.count_masked(detector);
+                self.doubted = (0, 0);
             }
             self.cover(one.end);
             self.open_run(masking, &one);
@@ -333,9 +365,7 @@ impl Channel {
     ) {
         self.is_verbatim = false;
         let Some(compiled) = masking.profile.rules.get(one.rule) else {
-            scratch.count_masked(None);
-            out.extend_from_slice(REDACTED);
-            return;
+            return self.replace_named(masking, scratch, one, out);
         };
         scratch.count_masked(Some(compiled.detector));
         if let Some(trace) = &mut self.trace {
@@ -392,8 +422,11 @@ impl Channel {
         if let Some(trace) = &mut self.trace {
             trace.gone = trace.gone.saturating_add(original);
         }
+        self.move_names(original);
         self.done = self.done.saturating_sub(count);
         self.covered = self.covered.saturating_sub(count);
+        let (from, to) = self.doubted;
+        self.doubted = (from.saturating_sub(count), to.saturating_sub(count));
         self.decided = self.decided.saturating_sub(original);
         self.sent = self.sent.saturating_sub(original);
     }
@@ -458,7 +491,7 @@ pub fn findings(masking: &Masking, scratch: &mut Scratch, text: &str) -> Vec<Fin
 }
 
 /// What was found so far, for those who ask.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Trace {
     /// Bytes of the text that are not kept any more.
     gone: usize,

@@ -37,12 +37,16 @@ pub enum Unmaskable {
     /// Bytes that are no text.
     #[error("content that is no text")]
     Opaque,
-    /// More texts at once in one stream than [`crate::stream::TEXTS_MAX`].
+    /// More texts at once in one stream than [`crate::stream::TEXTS_MAX`], or longer ones that come
+    /// whole again than one event could tell.
     #[error("too many texts in one stream")]
     TooManyTexts,
     /// A text that is not UTF-8.
     #[error("text that is not UTF-8")]
     Encoding,
+    /// A text that an analyser could not be asked about.
+    #[error("text that its analyser was not asked about")]
+    Unanswered,
     /// A stream whose texts can't be told in an event of their own.
     #[error("a stream with members that are too long")]
     Members,
@@ -61,6 +65,7 @@ pub enum Step {
 }
 
 /// A text on its way: plain, or JSON.
+#[derive(Clone)]
 pub(crate) enum Text {
     Plain(Channel),
     Json(JsonText),
@@ -94,7 +99,7 @@ impl Text {
 
     pub(crate) fn held_bytes(&self) -> usize {
         match self {
-            Self::Plain(channel) => channel.held_bytes(),
+            Self::Plain(channel) => channel.held_bytes().saturating_add(channel.waiting_bytes()),
             Self::Json(text) => text.held_bytes(),
         }
     }

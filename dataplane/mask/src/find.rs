@@ -8,7 +8,7 @@
 mod gate;
 mod ways;
 
-pub(crate) use gate::RUN_WORD_BYTES;
+pub(crate) use gate::{RUN_WORD_BYTES, beside_min};
 
 use std::cmp::Reverse;
 
@@ -30,15 +30,18 @@ pub(crate) struct Match {
     pub(crate) start: usize,
     /// Where its value begins.
     pub(crate) value: usize,
-    /// Where its value ends.
+    /// Where its value ends; of one that goes on, where its front does.
     pub(crate) end: usize,
+    /// Whether its front decides, and what follows belongs to it.
+    pub(crate) is_open: bool,
     pub(crate) rule: usize,
 }
 
 impl Match {
-    /// The leftmost value first; of several there the longest, then the one whose rule is first.
-    pub(crate) fn order(&self) -> (usize, Reverse<usize>, usize) {
-        (self.value, Reverse(self.end), self.rule)
+    /// The leftmost value first; of several there one that goes on, then the longest, then the one
+    /// whose rule is first.
+    pub(crate) fn order(&self) -> (usize, bool, Reverse<usize>, usize) {
+        (self.value, !self.is_open, Reverse(self.end), self.rule)
     }
 }
 
@@ -119,7 +122,8 @@ impl Search<'_> {
         if !has_context(compiled, self.text, start) {
             return Ok(false);
         }
-        self.scratch.matches.push(Match { start, value, end, rule });
+        let is_open = compiled.rule.run.is_some();
+        self.scratch.matches.push(Match { start, value, end, is_open, rule });
         Ok(is_longest)
     }
 
@@ -163,7 +167,7 @@ impl Search<'_> {
         let (text, mut holds) = (self.text, false);
         let parts = &self.masking.profile.parts;
         let cache = &mut self.scratch.parts;
-        let walked = parts.forward(cache, Some(trail), true, text, end, |here| {
+        let walked = parts.forward(cache, Some(trail), text, end, |here| {
             holds = may_stand_before(after, text, here.at);
             !holds
         })?;
@@ -175,7 +179,7 @@ impl Search<'_> {
     fn ends(&mut self, part: usize, from: usize, ends: &mut Vec<usize>) -> Result<(), GaveUp> {
         let parts = &self.masking.profile.parts;
         let cache = &mut self.scratch.parts;
-        let walked = parts.forward(cache, Some(part), true, self.text, from, |here| {
+        let walked = parts.forward(cache, Some(part), self.text, from, |here| {
             ends.push(here.at);
             true
         })?;

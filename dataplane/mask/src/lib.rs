@@ -10,6 +10,7 @@
 )]
 
 pub mod action;
+pub mod analysis;
 mod automaton;
 pub mod catalogue;
 pub mod channel;

@@ -2,6 +2,7 @@
 
 mod compile;
 mod document;
+mod names;
 mod scratch;
 mod ways;
 
@@ -17,6 +18,7 @@ pub use crate::action::{Action, HashKey};
 pub use compile::Problem;
 #[cfg(test)]
 pub(crate) use document::unmarked;
+pub(crate) use names::{Names, number};
 pub use scratch::Scratch;
 pub(crate) use scratch::Told;
 pub(crate) use ways::TOKEN_DIGIT_WITHIN;
@@ -40,6 +42,8 @@ pub struct Profile {
     /// Parts of rules (lead, value, trail), each from where it begins.
     pub(crate) parts: Automaton,
     pub(crate) ways: Ways,
+    /// What an analyser finds beside rules.
+    pub(crate) names: Option<Names>,
     engine: Engine,
 }
 
@@ -159,6 +163,8 @@ pub(crate) struct Runs {
     pub(crate) bytes: ByteSet,
     /// The shortest one, at least 1.
     pub(crate) bytes_min: usize,
+    /// How many of its bytes stand beside one of its aligned words.
+    pub(crate) beside_min: u32,
 }
 
 /// Rules with a rare literal in the middle.

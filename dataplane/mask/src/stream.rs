@@ -4,6 +4,7 @@
 
 mod lines;
 mod live;
+mod rehearsal;
 
 #[cfg(test)]
 mod tests;
@@ -13,11 +14,13 @@ use std::sync::Arc;
 use penstock_config::documents::Unreadable;
 use penstock_http::stream::StreamKind;
 
+use crate::analysis::{Analysis, Cut};
 use crate::event::turn::Turn;
 use crate::event::{Mode, Rewrite, Source, Step, Text, Unmaskable};
 use crate::json::Read;
 use crate::stream::lines::{Content, Lines};
 use crate::stream::live::{EventParts, Lives};
+use crate::stream::rehearsal::Rehearsal;
 use crate::surface::{self, Surface};
 use crate::text::{Masking, Scratch};
 use crate::whole::Field;
@@ -27,6 +30,10 @@ pub const EVENT_BYTES_MAX: usize = 1 << 20;
 
 /// Most texts of one stream at a time: a channel of a choice, a tool's arguments.
 pub const TEXTS_MAX: usize = 256;
+
+/// Most that is kept of them where each event may tell all of a text again, in bytes: 1 MiB, as one
+/// event could tell.
+const PREVIOUS_BYTES_MAX: usize = EVENT_BYTES_MAX;
 
 /// What a mask's document says beside its rules.
 #[derive(Clone, Debug)]
@@ -44,6 +51,7 @@ pub struct Terms {
 enum Stage {
     Read,
     Plan,
+    Rehearse,
     Tell,
     Act,
 }
@@ -53,6 +61,7 @@ pub struct StreamMask {
     masking: Masking,
     masked: u64,
     work: Work,
+    analysis: Option<Box<Analysis>>,
 }
 
 /// All but the mask.
@@ -64,6 +73,7 @@ struct Work {
     lives: Lives,
     nowhere: Text,
     stage: Stage,
+    rehearsal: Rehearsal,
     /// Whether the last event has its end.
     is_complete: bool,
     /// What had been written before this event.
@@ -81,11 +91,26 @@ impl StreamMask {
             lives: Lives::new(kind, table.table.is_numbered),
             nowhere: Text::plain(),
             stage: Stage::Read,
+            rehearsal: Rehearsal::default(),
             is_complete: true,
             written: 0,
             terms,
         };
-        Self { masking, masked: 0, work }
+        Self { masking, masked: 0, work, analysis: None }
+    }
+
+    /// The same; its mask's analyser, if it has one, is asked about its texts: after [`Step::More`]
+    /// and [`Self::ask_stalled`] there may be questions of [`Self::analysis`], which must be
+    /// answered, or given up, before it goes on.
+    #[must_use]
+    pub fn asking(mut self) -> Self {
+        self.analysis = Analysis::new(&self.masking, Cut::Sentence);
+        self
+    }
+
+    /// What its analyser is asked.
+    pub fn analysis(&mut self) -> Option<&mut Analysis> {
+        self.analysis.as_deref_mut()
     }
 
     /// One whole event with its end, at most [`EVENT_BYTES_MAX`] long; what goes in its place is
@@ -101,7 +126,10 @@ impl StreamMask {
         event: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<Step, Unmaskable> {
-        self.work.begin(event, out)?;
+        if let Some(analysis) = &mut self.analysis {
+            analysis.begin();
+        }
+        self.work.begin(event, out, self.analysis.is_some())?;
         self.more(scratch, event, out)
     }
 
@@ -118,21 +146,39 @@ impl StreamMask {
         out: &mut Vec<u8>,
     ) -> Result<Step, Unmaskable> {
         let before = scratch.masked();
-        let step = self.work.advance(&mut Turn::new(&self.masking, scratch), event, out);
+        let mut turn = Turn::new(&self.masking, scratch).asking(self.analysis.as_deref_mut());
+        let step = self.work.advance(&mut turn, event, out);
         self.masked = self.masked.saturating_add(scratch.masked().saturating_sub(before));
-        step
+        self.answered(step?)
     }
 
     /// The end of the body: everything that is held is told. Again after [`Step::More`].
     ///
     /// # Errors
     ///
-    /// None at present; the caller treats them as those of [`StreamMask::event`].
+    /// As [`StreamMask::event`].
     pub fn end(&mut self, scratch: &mut Scratch, out: &mut Vec<u8>) -> Result<Step, Unmaskable> {
         let before = scratch.masked();
-        let step = self.work.end(&mut Turn::new(&self.masking, scratch), out);
+        let mut turn = Turn::new(&self.masking, scratch).asking(self.analysis.as_deref_mut());
+        let step = self.work.end(&mut turn, out);
         self.masked = self.masked.saturating_add(scratch.masked().saturating_sub(before));
-        Ok(step)
+        self.answered(step?)
+    }
+
+    /// What came of it, unless text could not be asked about that must be.
+    fn answered(&self, step: Step) -> Result<Step, Unmaskable> {
+        let is_refused = self.analysis.as_ref().is_some_and(|analysis| analysis.is_refused());
+        if is_refused && step != Step::More { Err(Unmaskable::Unanswered) } else { Ok(step) }
+    }
+
+    /// Before [`Self::stalled`]: what must be asked for that.
+    pub fn ask_stalled(&mut self, scratch: &mut Scratch) {
+        let Some(analysis) = self.analysis.as_deref_mut() else { return };
+        analysis.begin();
+        analysis.rehearse(true);
+        let mut turn = Turn::new(&self.masking, scratch).asking(Some(&mut *analysis));
+        self.work.lives.clone().stalled(false, &mut turn, &mut Vec::new());
+        analysis.rehearse(false);
     }
 
     /// No progress in time, between two events: what is held is decided, and told in events of our
@@ -140,7 +186,8 @@ impl StreamMask {
     pub fn stalled(&mut self, scratch: &mut Scratch, out: &mut Vec<u8>) {
         let release = self.work.terms.stalled_release;
         let before = scratch.masked();
-        self.work.lives.stalled(release, &mut Turn::new(&self.masking, scratch), out);
+        let mut turn = Turn::new(&self.masking, scratch).asking(self.analysis.as_deref_mut());
+        self.work.lives.stalled(release, &mut turn, out);
         self.masked = self.masked.saturating_add(scratch.masked().saturating_sub(before));
     }
 
@@ -161,7 +208,7 @@ impl StreamMask {
 }
 
 impl Work {
-    fn begin(&mut self, event: &[u8], out: &[u8]) -> Result<(), Unmaskable> {
+    fn begin(&mut self, event: &[u8], out: &[u8], asks: bool) -> Result<(), Unmaskable> {
         if event.len() > EVENT_BYTES_MAX {
             return Err(Unmaskable::EventTooLarge);
         }
@@ -174,7 +221,7 @@ impl Work {
             Content::End => {
                 self.rewrite.plan.end_all();
                 self.lives.mark(&self.rewrite.plan);
-                Stage::Tell
+                if asks { Stage::Rehearse } else { Stage::Tell }
             }
             Content::Data => Stage::Read,
         };
@@ -197,7 +244,7 @@ impl Work {
             }
             self.lines.flatten();
         }
-        let Self { lines, rewrite, lives, nowhere, stage, .. } = self;
+        let Self { lines, rewrite, lives, nowhere, stage, rehearsal, .. } = self;
         let all = lines.anew.as_deref().unwrap_or(event);
         let source = Source { all, json_start: data.start, json_end: data.end };
         if *stage == Stage::Plan {
@@ -206,6 +253,13 @@ impl Work {
                 return Ok(Step::More);
             }
             lives.mark(&rewrite.plan);
+            *stage = if turn.asks() { Stage::Rehearse } else { Stage::Tell };
+        }
+        if *stage == Stage::Rehearse {
+            let mut parts = EventParts { lives, head: &lines.head, nowhere };
+            if !rehearsal.go_through(rewrite, &source, &mut parts, turn)? {
+                return Ok(Step::More);
+            }
             *stage = Stage::Tell;
         }
         if *stage == Stage::Tell {
@@ -217,6 +271,9 @@ impl Work {
         let mut parts = EventParts { lives, head: &lines.head, nowhere };
         if rewrite.act(&source, &mut parts, turn, out)? == Read::More {
             return Ok(Step::More);
+        }
+        if lives.previous_bytes() > PREVIOUS_BYTES_MAX {
+            return Err(Unmaskable::TooManyTexts);
         }
         if !rewrite.is_changed && !lines.is_changed && out.len() == self.written {
             return Ok(Step::Unchanged);
@@ -234,23 +291,33 @@ impl Work {
         }
     }
 
-    fn end(&mut self, turn: &mut Turn<'_>, out: &mut Vec<u8>) -> Step {
+    fn end(&mut self, turn: &mut Turn<'_>, out: &mut Vec<u8>) -> Result<Step, Unmaskable> {
         if !self.is_complete && self.lives.hold_text() {
             out.extend_from_slice(match self.kind {
                 StreamKind::Sse => b"\n\n",
                 StreamKind::Ndjson => b"\n",
             });
         }
-        if !std::mem::replace(&mut self.is_complete, true) || self.stage != Stage::Tell {
+        let is_begun = matches!(self.stage, Stage::Rehearse | Stage::Tell);
+        if !std::mem::replace(&mut self.is_complete, true) || !is_begun {
             self.rewrite.clear();
             self.lives.begin();
             self.rewrite.plan.end_all();
             self.lives.mark(&self.rewrite.plan);
+            self.stage = if turn.asks() { Stage::Rehearse } else { Stage::Tell };
+        }
+        if self.stage == Stage::Rehearse {
+            let Self { lines, rewrite, lives, nowhere, rehearsal, .. } = self;
+            let mut parts = EventParts { lives, head: &lines.head, nowhere };
+            let nothing = Source { all: &[], json_start: 0, json_end: 0 };
+            if !rehearsal.go_through(rewrite, &nothing, &mut parts, turn)? {
+                return Ok(Step::More);
+            }
             self.stage = Stage::Tell;
         }
         if !self.lives.tell(turn, out) {
-            return Step::More;
+            return Ok(Step::More);
         }
-        if out.is_empty() { Step::Unchanged } else { Step::Written }
+        Ok(if out.is_empty() { Step::Unchanged } else { Step::Written })
     }
 }

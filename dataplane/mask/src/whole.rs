@@ -11,6 +11,7 @@ use penstock_config::documents::Unreadable;
 pub use field::Field;
 pub use question::unmaskable_request;
 
+use crate::analysis::{Analysis, Cut};
 use crate::event::turn::Turn;
 use crate::event::{Mode, NoParts, Rewrite, Source, Step, Text, Unmaskable};
 use crate::json::{Read, whole_characters};
@@ -41,7 +42,9 @@ pub enum Direction {
 enum Stage {
     Read,
     Plan,
+    Rehearse,
     Act,
+    RehearseText { from: usize },
     Text { from: usize },
 }
 
@@ -56,6 +59,7 @@ pub struct WholeMask {
     masked: u64,
     written: Option<usize>,
     piece: Vec<u8>,
+    analysis: Option<Box<Analysis>>,
 }
 
 impl WholeMask {
@@ -84,7 +88,25 @@ impl WholeMask {
             written: None,
             piece: Vec::new(),
             terms,
+            analysis: None,
         }
+    }
+
+    /// The same; its mask's analyser, if it has one, is asked about its texts: after [`Step::More`]
+    /// there may be questions of [`Self::analysis`], which must be answered, or given up, before it
+    /// goes on.
+    #[must_use]
+    pub fn asking(mut self) -> Self {
+        self.analysis = Analysis::new(&self.masking, Cut::Passage);
+        if let (Some(_), Stage::Text { from }) = (&self.analysis, self.stage) {
+            self.stage = Stage::RehearseText { from };
+        }
+        self
+    }
+
+    /// What its analyser is asked.
+    pub fn analysis(&mut self) -> Option<&mut Analysis> {
+        self.analysis.as_deref_mut()
     }
 
     /// Goes on with the body; at most 16 KiB of text are scanned between two returns. What goes in
@@ -101,13 +123,22 @@ impl WholeMask {
     ) -> Result<Step, Unmaskable> {
         let before = scratch.masked();
         let masking = self.masking.clone();
-        let mut turn = Turn::new(&masking, scratch);
+        let mut analysis = self.analysis.take();
+        let mut turn = Turn::new(&masking, scratch).asking(analysis.as_deref_mut());
         let step = match self.stage {
+            Stage::RehearseText { from } => self.rehearse_text(&mut turn, from, body),
             Stage::Text { from } => self.text(&mut turn, from, body, out),
-            Stage::Read | Stage::Plan | Stage::Act => self.json(&mut turn, body, out),
+            Stage::Read | Stage::Plan | Stage::Rehearse | Stage::Act => {
+                self.json(&mut turn, body, out)
+            }
         };
+        self.analysis = analysis;
         self.masked = self.masked.saturating_add(scratch.masked().saturating_sub(before));
-        step
+        let is_refused = self.analysis.as_ref().is_some_and(|analysis| analysis.is_refused());
+        match step? {
+            Step::Unchanged | Step::Written if is_refused => Err(Unmaskable::Unanswered),
+            step => Ok(step),
+        }
     }
 
     /// Values masked so far.
@@ -137,7 +168,18 @@ impl WholeMask {
             if self.rewrite.plan(body, &mut assign)? == Read::More {
                 return Ok(Step::More);
             }
-            self.stage = Stage::Act;
+            self.stage = if turn.asks() { Stage::Rehearse } else { Stage::Act };
+        }
+        if self.stage == Stage::Rehearse {
+            turn.rehearse(true);
+            let gone = self.rewrite.act(&source, &mut self.parts, turn, &mut self.piece);
+            turn.rehearse(false);
+            self.piece.clear();
+            if gone? == Read::Done {
+                self.rewrite.rewind();
+                self.stage = Stage::Act;
+            }
+            return Ok(Step::More);
         }
         if self.rewrite.act(&source, &mut self.parts, turn, out)? == Read::More {
             return Ok(Step::More);
@@ -147,6 +189,30 @@ impl WholeMask {
         }
         self.rewrite.copy_rest(&source, out);
         Ok(Step::Written)
+    }
+
+    /// Goes through a text to find out what must be asked.
+    fn rehearse_text(
+        &mut self,
+        turn: &mut Turn<'_>,
+        mut from: usize,
+        body: &[u8],
+    ) -> Result<Step, Unmaskable> {
+        turn.rehearse(true);
+        while from < body.len() && !turn.is_over() {
+            let rest = body.get(from..).unwrap_or_default();
+            let length = whole_characters(rest, turn.piece_bytes());
+            let piece = rest.get(..length).unwrap_or_default();
+            self.parts.text.push(turn, piece, &mut self.piece);
+            from = from.saturating_add(length);
+        }
+        self.stage = Stage::RehearseText { from };
+        if from >= body.len() {
+            self.parts.text.finish(turn, &mut self.piece);
+            self.stage = Stage::Text { from: 0 };
+        }
+        turn.rehearse(false);
+        Ok(Step::More)
     }
 
     fn text(

@@ -236,6 +236,7 @@ impl ControlPlane {
             connections: Vec::new(),
             rules: Vec::new(),
             masks: Vec::new(),
+            mask_cuts: std::collections::BTreeMap::new(),
         };
         for placed in parse(&[source]).unwrap() {
             match placed.document {

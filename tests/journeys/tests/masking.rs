@@ -9,7 +9,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use penstock_harness::{
-    Dev, DevOptions, Process, RawClient, Response, Script, ScriptedUpstream, eventually,
+    ConnectionEnd, Dev, DevOptions, Gate, Process, RawClient, Response, Script, ScriptedUpstream,
+    eventually,
 };
 use penstock_journeys::clients::{Asked, Client, Language, Vendor};
 use penstock_journeys::search::{Needle, search};
@@ -280,4 +281,72 @@ fn a_tools_arguments_are_masked_and_clients_still_read_them() {
         let expected = json!({"to": "[EMAIL_ADDRESS]", "note": "say \"hi\"", "times": 2});
         assert_eq!(arguments, expected, "{language:?}");
     }
+}
+
+/// One event of a chat, as a chunk of its own.
+fn said(content: &str) -> String {
+    let delta = json!({"index": 0, "delta": {"content": content}, "finish_reason": null});
+    let event = format!("data: {}\n\n", json!({"id": "c", "choices": [delta]}));
+    format!("{:x}\r\n{event}\r\n", event.len())
+}
+
+#[test]
+fn a_running_stream_keeps_its_mask_until_an_apply_cuts_it_open() {
+    const STREAM: &str =
+        "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let (changed, held) = (Gate::new(), said("and then ann.lee@exam"));
+    let begun =
+        Script::new().read_request().send(STREAM).send(said("Ann is ann.lee@example.org. "));
+    let again = said("Again ann.lee@example.org. ");
+    let first = begun.clone().wait(&changed).send(again).send(held).read_to_end();
+    let upstream = ScriptedUpstream::start(vec![first, begun.stall()]);
+    let dev = product(&upstream.url());
+    let token = dev.token("ada", &["engineers"], &[]);
+    let body = json!({"model": "tiny", "messages": [], "stream": true}).to_string();
+    let open = || {
+        let mut client = RawClient::connect(&dev.ready().gateway);
+        client.send(requests::post("/m/v1/chat/completions", &token, &body));
+        client
+    };
+    let until = |client: &mut RawClient, text: &str| {
+        String::from_utf8(client.read_until(text.as_bytes()).unwrap()).unwrap()
+    };
+    let mut running = open();
+    until(&mut running, "Ann is [EMAIL_ADDRESS]. ");
+
+    // Longer than what the model server then falls silent for.
+    let hashing = MASK.replace("action: replace", "action: hash\nstalled_ms_max: 60000");
+    let applied = dev.apply(&hashing);
+    assert_eq!(applied.code, 0, "{}", applied.stderr);
+    assert!(applied.stderr.contains("--cut-open ends them):\n  connection/m\n"), "{applied:?}");
+    changed.open();
+    until(&mut running, "Again [EMAIL_ADDRESS]. ");
+    let mut later = open();
+    until(&mut later, "Ann is [EMAIL_ADDRESS:");
+
+    let file = dev.folder().join("applied.yaml");
+    let apply = |more: &[&str]| {
+        let arguments = ["apply", "-f", file.to_str().unwrap(), "--cut-open"];
+        let output = dev.penstock(&[&arguments[..], more].concat());
+        assert_eq!(output.code, 0, "{}", output.stderr);
+        output.stderr
+    };
+    let would = apply(&["--dry-run"]);
+    assert!(would.contains("would end on 1 connection:\n  connection/m\n"), "{would}");
+    let cut = apply(&["--wait"]);
+    assert!(cut.contains("masks end on 1 connection:\n  connection/m\n"), "{cut}");
+    let rest = String::from_utf8(running.read_to_end().unwrap()).unwrap();
+    assert!(
+        rest.contains("\"code\":\"mask_changed\"") && rest.ends_with("\r\n0\r\n\r\n"),
+        "{rest}"
+    );
+    assert!(!rest.contains("[DONE]") && !rest.contains("ann.lee"), "{rest}");
+    assert_ne!(upstream.wait_for_end(0).end, Some(ConnectionEnd::TimedOut), "it is let go");
+    assert!(apply(&["--wait"]).contains("nothing is cut"), "what began later goes on");
+    assert_eq!(upstream.recorded(1).end, None);
+    eventually("the line of the one that was cut", || {
+        let text = std::fs::read_to_string(dev.state().join("dataplane/access.jsonl")).ok()?;
+        let mut lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        lines.any(|line| line["reason"] == "mask_changed").then_some(())
+    });
 }

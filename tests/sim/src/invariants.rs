@@ -71,6 +71,8 @@ pub(crate) fn of_change(before: &Durable, next: &State, change: &Change) -> Resu
         | Change::JoinTokenDeleted(_)
         | Change::NodeSet(..)
         | Change::NodeDeleted(_)
+        | Change::MaskMarkSet(..)
+        | Change::MaskMarkDeleted(_)
         | Change::Signed(_)
         | Change::Act(_) => Ok(()),
     }

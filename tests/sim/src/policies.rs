@@ -136,8 +136,8 @@ fn make(common: &str) -> Base {
             Event::FirstRun { documents: placed.into_iter().map(|one| one.document).collect() }
         } else {
             let by = admin();
-            let (prune, dry_run, expect_version) = (true, false, None);
-            Event::ApplyDocuments(Apply { by, sources, prune, dry_run, expect_version })
+            let (prune, dry_run, expect_version, cut_open) = (true, false, None, false);
+            Event::ApplyDocuments(Apply { by, sources, prune, dry_run, expect_version, cut_open })
         };
         state = step(&state, event);
         policies.insert(0, state.durable.documents.values().cloned().collect());

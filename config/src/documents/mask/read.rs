@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 
+use super::analyzer;
 use super::{
     EmailForm, Mask, MaskAction, MaskOverride, MaskPattern, MaskSide, MaskWords, Stalled,
     Unreadable,
@@ -19,6 +20,7 @@ pub(in crate::documents) const KEYS: Keys = Keys::known(&[
     "detectors",
     "patterns",
     "words",
+    "analyzer",
     "fields",
     "action",
     "overrides",
@@ -60,7 +62,7 @@ const WITH_FORMS: &str = "EMAIL_ADDRESS";
 /// Longest name of a detector, pattern or word list.
 const DETECTOR_BYTES_MAX: usize = 63;
 /// Most entries of `detectors`, `patterns`, `words`, `fields`, `overrides`, `except`.
-const ENTRIES_MAX: usize = 256;
+pub(super) const ENTRIES_MAX: usize = 256;
 /// Most words of all lists of a mask.
 const WORDS_MAX: usize = 10_000;
 /// Longest word or phrase, and longest regular expression, in bytes.
@@ -86,6 +88,7 @@ pub(in crate::documents) fn read(name: Option<String>, fields: Fields<'_>) -> Op
     let own = own_names(fields);
     let patterns = fields.or("patterns", Vec::new(), |value| entries(value, pattern));
     let words = fields.or("words", Vec::new(), all_words);
+    let analyzer = fields.optional("analyzer", analyzer::read);
     let paths = fields.or("fields", Vec::new(), |value| entries(value, field));
     let action = fields.or("action", MaskAction::Replace, action);
     let overrides = fields.or("overrides", Vec::new(), |value| entries(value, one_override));
@@ -106,6 +109,7 @@ pub(in crate::documents) fn read(name: Option<String>, fields: Fields<'_>) -> Op
         detectors: detectors?,
         patterns: patterns?,
         words: words?,
+        analyzer: analyzer?,
         fields: paths?,
         action: action?,
         overrides: overrides?,
@@ -121,9 +125,10 @@ pub(in crate::documents) fn read(name: Option<String>, fields: Fields<'_>) -> Op
 
 /// What several keys say together.
 fn checked(mask: Mask, fields: Fields<'_>) -> Option<Mask> {
-    let Mask { detectors, patterns, words, fields: paths, .. } = &mask;
-    if detectors.is_empty() && patterns.is_empty() && words.is_empty() && paths.is_empty() {
-        let hint = "name at least one of `detectors`, `patterns`, `words` and `fields`";
+    let Mask { detectors, patterns, words, fields: paths, analyzer, .. } = &mask;
+    let has_rules = !detectors.is_empty() || !patterns.is_empty() || !words.is_empty();
+    if !has_rules && paths.is_empty() && analyzer.is_none() {
+        let hint = "name at least one of `detectors`, `patterns`, `words`, `fields` and `analyzer`";
         return fields.problem("name", "a mask that masks nothing", hint);
     }
     if !paths.is_empty() && !mask.applies_to.contains(&MaskSide::Response) {
@@ -162,8 +167,8 @@ fn detector(value: Reader<'_>) -> Option<String> {
     value.problem("not a detector's name", hint)
 }
 
-/// The name of a pattern or word list: what stands in its tag.
-fn own_name(value: Reader<'_>) -> Option<String> {
+/// The name of a pattern, word list or entity: what stands in its tag.
+pub(super) fn own_name(value: Reader<'_>, wrong: &str) -> Option<String> {
     let text = value.text()?;
     let is_name = text.len() <= DETECTOR_BYTES_MAX
         && text.bytes().next().is_some_and(|byte| byte.is_ascii_uppercase())
@@ -173,7 +178,12 @@ fn own_name(value: Reader<'_>) -> Option<String> {
     if is_name {
         return Some(text.to_owned());
     }
-    value.problem("not a name of a pattern or word list", NAME_HINT)
+    value.problem(wrong, NAME_HINT)
+}
+
+/// The name of a pattern or word list.
+fn list_name(value: Reader<'_>) -> Option<String> {
+    own_name(value, "not a name of a pattern or word list")
 }
 
 /// Notes every name that stands twice among patterns and word lists. What is wrong with a name, or
@@ -199,7 +209,7 @@ fn own_names(fields: Fields<'_>) -> Option<()> {
 
 fn pattern(value: Reader<'_>) -> Option<MaskPattern> {
     let fields = value.mapping(&PATTERN_KEYS)?;
-    let name = fields.required("name", own_name);
+    let name = fields.required("name", list_name);
     let regex = fields.required("regex", |value| match value.text_within(REGEX_BYTES_MAX)? {
         "" => value.problem("empty text", ""),
         text => Some(text.to_owned()),
@@ -217,7 +227,7 @@ fn all_words(value: Reader<'_>) -> Option<Vec<MaskWords>> {
 
 fn words(value: Reader<'_>) -> Option<MaskWords> {
     let fields = value.mapping(&WORDS_KEYS)?;
-    let name = fields.required("name", own_name);
+    let name = fields.required("name", list_name);
     let list = fields.required("list", |value| value.list(1, word));
     Some(MaskWords { name: name?, list: list? })
 }

@@ -30,6 +30,7 @@ fn a_mask_has_the_documented_defaults() {
         detectors: vec!["EMAIL_ADDRESS".into(), "US_*".into()],
         patterns: Vec::new(),
         words: Vec::new(),
+        analyzer: None,
         fields: Vec::new(),
         action: MaskAction::Replace,
         overrides: Vec::new(),
@@ -75,6 +76,79 @@ except: [{groups: [on-call]}]
     assert_eq!(mask.applies_to, [MaskSide::Request, MaskSide::Response]);
     assert_eq!((mask.stalled_ms_max, mask.masked_bytes_max), (500, 4096));
     assert_eq!(mask.except.len(), 1);
+}
+
+#[test]
+fn an_analyser_has_the_documented_defaults_and_may_stand_alone() {
+    let text = "kind: mask\nname: pii\nanalyzer: {url: \"http://127.0.0.1:5002\"}\n";
+    let expected = MaskAnalyzer {
+        url: "http://127.0.0.1:5002".into(),
+        language: "en".into(),
+        entities: vec!["PERSON".into(), "LOCATION".into(), "ORGANIZATION".into()],
+        score_min: 0.5,
+        timeout_ms: 500,
+        unavailable: Unavailable::Refuse,
+    };
+    assert_eq!(mask(text).analyzer, Some(expected));
+}
+
+#[test]
+fn every_key_of_an_analyser_is_read() {
+    let text = "kind: mask
+name: pii
+analyzer:
+  url: https://ner.example.com/base/
+  language: de
+  entities: [PERSON, NRP]
+  score_min: 1
+  timeout_ms: 10000
+  unavailable: redact
+";
+    let analyzer = mask(text).analyzer.unwrap();
+    let endpoint =
+        Endpoint { host: "ner.example.com".into(), port: 443, base_path: "/base".into() };
+    assert_eq!(analyzer.endpoint(), Some((true, endpoint)));
+    assert_eq!((analyzer.language.as_str(), analyzer.score_min), ("de", 1.0));
+    assert_eq!(analyzer.entities, ["PERSON", "NRP"]);
+    assert_eq!((analyzer.timeout_ms, analyzer.unavailable), (10_000, Unavailable::Redact));
+}
+
+#[test]
+fn an_analyser_is_reached_over_tls_or_on_this_machine() {
+    let wrong = [
+        ("http://ner.example.com", "`http://` beyond this machine"),
+        ("http://10.0.0.1:5002", "`http://` beyond this machine"),
+        ("http://127.1:5002", "not a host"),
+        (
+            "https://169.254.169.254",
+            "a link-local address, where clouds keep credentials of \
+                                     machines",
+        ),
+        ("https://a?b=c", "an analyser with a query"),
+        ("ftp://a", "not an address"),
+    ];
+    for (url, problem) in wrong {
+        assert_refused(&format!("analyzer: {{url: \"{url}\"}}"), &format!("4:17: {problem}"));
+    }
+    assert_refused("analyzer: {language: en}", "4:11: missing key `url`");
+}
+
+#[test]
+fn what_an_analyser_is_asked_for_is_checked_at_its_place() {
+    let refused = |line: &str, problem: &str| {
+        let line = format!("analyzer:\n  url: http://localhost:5002\n  {line}");
+        assert_refused(&line, &format!("6:{problem}"));
+    };
+    refused("entities: [person]", "14: not a name of an entity");
+    refused("entities: [PERSON, \"A-B\"]", "22: not a name of an entity");
+    refused("entities: [PERSON, PERSON]", "22: an entity stands twice");
+    refused("entities: []", "13: an empty list");
+    refused("score_min: 1.5", "14: out of range");
+    refused("score_min: high", "14: expected a number, found text");
+    refused("timeout_ms: 9", "15: out of range");
+    refused("language: EN", "13: not a language");
+    refused("unavailable: strip", "16: unknown value `strip`");
+    refused("threshold: 1", "3: unknown key `threshold`");
 }
 
 #[test]

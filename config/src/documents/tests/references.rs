@@ -161,3 +161,17 @@ fn a_glob_that_covers_critical_operations_is_a_warning_in_an_allow_rule_only() {
     let deny = text.replace("effect: allow", "effect: deny");
     assert_eq!(warnings(&deny), Vec::<String>::new());
 }
+
+#[test]
+fn a_mask_that_no_connection_names_is_said_to_whoever_writes_it() {
+    let mask = super::masks::MASK;
+    let expected = "a.yaml:2:7: mask `pii`: no connection names it";
+    assert_eq!(warnings(&format!("{mask}---\n{CONNECTION}")), [expected]);
+    let named = format!("{CONNECTION}mask: pii\n");
+    assert_eq!(warnings(&format!("{mask}---\n{named}")), Vec::<String>::new());
+    // In force, but not among what was written now.
+    let set = [document(mask), document(CONNECTION)];
+    let sources = [source(CONNECTION)];
+    let placed = parse(&sources).unwrap();
+    assert_eq!(check_references(&set, &sources, &placed), Ok(Vec::new()));
+}

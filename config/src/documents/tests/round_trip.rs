@@ -335,8 +335,10 @@ fn mask() -> impl Strategy<Value = Document> {
     let stalled = select(vec![Stalled::Redact, Stalled::Release]);
     let terms = (unreadable, stalled, sides, 100..=60_000_u64, 1024..=1_u64 << 30);
     let changes = (mask_action(), vec(mask_override(), 0..3), vec(subject(), 0..2));
+    let fields = (fields, option::of(mask_analyzer()));
     (name(), vec("[A-Z0-9_*]{1,20}", 1..4), own, fields, terms, changes).prop_map(
-        |(name, detectors, (regex, words), fields, terms, (action, overrides, except))| {
+        |(name, detectors, (regex, words), (fields, analyzer), terms, changes)| {
+            let (action, overrides, except) = changes;
             Document::Mask(Mask {
                 name,
                 detectors,
@@ -348,6 +350,7 @@ fn mask() -> impl Strategy<Value = Document> {
                     .map(|list| MaskWords { name: "OWN_2".into(), list })
                     .into_iter()
                     .collect(),
+                analyzer,
                 fields: fields.into_iter().map(str::to_owned).collect(),
                 action,
                 overrides,
@@ -358,6 +361,22 @@ fn mask() -> impl Strategy<Value = Document> {
                 masked_bytes_max: terms.4,
                 except,
             })
+        },
+    )
+}
+
+fn mask_analyzer() -> impl Strategy<Value = MaskAnalyzer> {
+    let unavailable = select(vec![Unavailable::Refuse, Unavailable::Redact, Unavailable::Pass]);
+    let url = select(vec!["http://127.0.0.1:5002", "https://ner.example.com/a", "http://[::1]"]);
+    let entities = select(vec![vec!["PERSON"], vec!["LOCATION", "NRP"]]);
+    (url, "[a-z]{2}(_[A-Z]{2})?", entities, 0..=1_000_u16, 10..=10_000_u64, unavailable).prop_map(
+        |(url, language, entities, score, timeout_ms, unavailable)| MaskAnalyzer {
+            url: url.to_owned(),
+            language,
+            entities: entities.into_iter().map(str::to_owned).collect(),
+            score_min: f64::from(score) / 1_000.0,
+            timeout_ms,
+            unavailable,
         },
     )
 }

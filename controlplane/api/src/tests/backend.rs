@@ -291,6 +291,7 @@ pub(super) async fn send(memory: &Arc<Memory>, request: Request<Body>) -> Reply 
 pub(super) fn apply(memory: &Arc<Memory>, text: &str) {
     let sources = vec![Source { name: "a".into(), text: text.into() }];
     let by = Requester::System;
-    let apply = Apply { by, sources, prune: false, dry_run: false, expect_version: None };
+    let (prune, dry_run, expect_version, cut_open) = (false, false, None, false);
+    let apply = Apply { by, sources, prune, dry_run, expect_version, cut_open };
     memory.handle(Event::ApplyDocuments(apply)).unwrap();
 }

@@ -163,6 +163,31 @@ async fn an_unexpected_version_is_a_conflict() {
 }
 
 #[tokio::test]
+async fn an_apply_tells_whose_masks_changed_and_whose_exchanges_it_cuts() {
+    let memory = Memory::new();
+    let text = "kind: connection\nname: m\nprotocol: openai\nendpoints: [http://m]\nmask: pii\n\
+                ---\nkind: mask\nname: pii\ndetectors: [US_SSN]\n";
+    let send = async |text: &str, more: serde_json::Value| {
+        let mut body = json!({"sources": [{"name": "a", "text": text}]});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let path = "/api/v1/documents/apply";
+        let reply = call(&memory, "otto", "POST", path, body.to_string()).await;
+        assert_eq!(reply.status, StatusCode::OK, "{}", reply.text);
+        let told = |key: &str| reply.json[key].clone();
+        (told("version"), told("revision"), told("masks_changed"), told("cut"))
+    };
+    let (none, m) = (json!([]), json!(["m"]));
+    assert_eq!(send(text, json!({})).await, (json!(2), json!(0), none.clone(), none.clone()));
+    let changed = text.replace("US_SSN", "IBAN_CODE");
+    let told = send(&changed, json!({"dry_run": true, "cut_open": true})).await;
+    assert_eq!(told, (json!(2), json!(0), m.clone(), m.clone()));
+    let told = send(&changed, json!({})).await;
+    assert_eq!(told, (json!(3), json!(0), m.clone(), none.clone()));
+    let told = send(&changed, json!({"cut_open": true})).await;
+    assert_eq!(told, (json!(3), json!(1), none, m));
+}
+
+#[tokio::test]
 async fn versions_are_listed_newest_first_and_rolled_back() {
     let memory = Memory::new();
     apply(&memory, POLICY);

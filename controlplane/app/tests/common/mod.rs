@@ -144,6 +144,7 @@ impl World {
             prune: false,
             dry_run: false,
             expect_version: None,
+            cut_open: false,
         };
         change(&mut apply);
         match self.send(Event::ApplyDocuments(apply))? {

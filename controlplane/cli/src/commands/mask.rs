@@ -1,4 +1,4 @@
-//! `penstock mask`: tries a mask on a text.
+//! `penstock mask`: tries a mask on a text, and lists what masks can look for.
 
 mod costs;
 mod document;
@@ -9,10 +9,12 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use penstock_mask::catalogue;
+use serde_json::{Value, json};
 
 use crate::access::{self, Target};
 use crate::failure::Failure;
-use crate::output::{self, OutputArguments};
+use crate::output::{self, Column, OutputArguments};
 use crate::{names, sources};
 use document::Tried;
 
@@ -21,6 +23,22 @@ use document::Tried;
 pub(crate) enum Action {
     /// Show what a mask would hide in a text and why, and what the mask costs
     Test(TestArguments),
+    /// List the detectors that masks can name, and what each of them finds
+    Detectors(DetectorsArguments),
+}
+
+/// Arguments of `penstock mask detectors`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  penstock mask detectors
+  penstock mask detectors --output json | jq -r '.[].name'
+
+Nobody is asked: the list is that of this program. `detectors: [\"*\"]` of a mask is all of them,
+and `penstock mask test` says which of them found what in a text.")]
+pub(crate) struct DetectorsArguments {
+    #[command(flatten)]
+    format: OutputArguments,
 }
 
 /// Arguments of `penstock mask test`.
@@ -33,7 +51,8 @@ Examples:
   ollama run llama3 'Invent a customer.' | penstock mask test --mask pii -
 
 The text is masked as one answer. A value is shown as it would be written, and only with
---show-values as it stands in the text. The costs are of this text in pieces of 4 characters: what
+--show-values as it stands in the text. `fields`, overrides for `subjects` and the analyser are left
+out, and a note says so. The costs are of this text in pieces of 4 characters: what
 a stream holds back, and how fast one core masks on this machine.")]
 pub(crate) struct TestArguments {
     /// Name of the mask; not needed with -f where there is only one
@@ -59,10 +78,25 @@ pub(crate) struct TestArguments {
     format: OutputArguments,
 }
 
-/// Tries a mask.
+/// Tries a mask, or lists detectors.
 pub(crate) async fn run(target: &Target, action: &Action) -> Result<(), Failure> {
-    let Action::Test(arguments) = action;
-    test(target, arguments).await
+    match action {
+        Action::Test(arguments) => test(target, arguments).await,
+        Action::Detectors(arguments) => detectors(arguments),
+    }
+}
+
+/// The catalogue, by name.
+fn detectors(arguments: &DetectorsArguments) -> Result<(), Failure> {
+    const COLUMNS: &[Column] =
+        &[("NAME", |row| output::cell(row, "name")), ("ABOUT", |row| output::cell(row, "about"))];
+    let mut known: Vec<_> = catalogue::catalogue().iter().collect();
+    known.sort_unstable_by_key(|detector| detector.name);
+    let rows: Vec<Value> = known
+        .into_iter()
+        .map(|detector| json!({"name": detector.name, "about": detector.about}))
+        .collect();
+    output::listing(&Value::from(rows), arguments.format.output, COLUMNS)
 }
 
 async fn test(target: &Target, arguments: &TestArguments) -> Result<(), Failure> {

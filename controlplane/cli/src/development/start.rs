@@ -181,7 +181,7 @@ impl Development {
             output::talk(&format!("warning: {warning}"));
         }
         let own = self.state.node();
-        enforcement::wait(client, applied.version, ENFORCE_TIMEOUT, own.as_deref()).await
+        enforcement::wait(client, applied.issue(), ENFORCE_TIMEOUT, own.as_deref()).await
     }
 }
 

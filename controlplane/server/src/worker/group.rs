@@ -138,6 +138,7 @@ mod tests {
             connections: Vec::new(),
             rules: Vec::new(),
             masks: Vec::new(),
+            mask_cuts: std::collections::BTreeMap::new(),
         };
         let refused = Signing::new(signer).sign(&snapshot);
         assert_eq!(refused, Err(Failure::Refused(Refusal::SnapshotTooLarge)));

@@ -177,6 +177,7 @@ async fn two_snapshots_of_one_group_follow_from_each_other() {
             prune: false,
             dry_run: false,
             expect_version: None,
+            cut_open: false,
         })
     };
     let events = [apply("one"), apply("two")];

@@ -82,3 +82,39 @@ fn a_secured_endpoint_is_never_in_clear_text_whatever_is_missing() {
     let (compiled, _) = upstream(&document("http://a", ""), None);
     assert!(compiled.endpoints[0].security.is_clear());
 }
+
+#[test]
+fn an_analyser_elsewhere_is_reached_over_verified_tls_alone() {
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let parameters = rcgen::CertificateParams::new(["ca".to_owned()]).expect("a name");
+    let authority = parameters.self_signed(&key).expect("a certificate");
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), authority.pem()).expect("written");
+    let mut configs = UpstreamTlsConfigs::new(Some(file.path())).expect("authorities");
+    let mut masks = Masks::default();
+    let mut compiled = |url: &str| {
+        let text = format!("kind: mask\nname: pii\nanalyzer: {{url: \"{url}\"}}\n");
+        let placed = parse(&[Source { name: "test".to_owned(), text }]).expect("documents");
+        let Some(Document::Mask(mask)) = placed.first().map(|one| &one.document) else {
+            panic!("no mask")
+        };
+        let mask = masks.of(mask).expect("a mask");
+        let (connection, _) = parts(&document("http://a", ""), None);
+        let none = ClientCertificate::None;
+        let mut problems = Vec::new();
+        let upstream =
+            Upstream::compile(&connection, &none, Some(mask), &mut configs, &mut problems);
+        assert_eq!(problems, [] as [String; 0]);
+        upstream.unwrap_or_else(|error| panic!("{error}"))
+    };
+    let secured = compiled("https://ner.example.com/base");
+    let target = secured.targets().nth(1).expect("the analyser");
+    assert_eq!(
+        (target.authority.as_str(), &*target.endpoint.base_path),
+        ("ner.example.com", "/base")
+    );
+    assert!(matches!(target.security, Security::Tls(_)));
+    let clear = compiled("http://127.0.0.1:5002");
+    let target = clear.analyzer.as_ref().expect("the analyser");
+    assert!(target.security.is_clear() && target.authority == "127.0.0.1:5002");
+}

@@ -7,8 +7,17 @@ pub(crate) fn arena() -> Arena {
 
 /// One secret with one value.
 pub(crate) fn leases(secret: &str, generation: u64, value: &str) -> Leases {
-    let value = Value::new(&arena(), generation, value.as_bytes()).expect("room");
-    Leases::new(HashMap::from([(secret.to_owned(), Leased::new(value))]))
+    leases_of(generation, &[(secret, value)])
+}
+
+/// Secrets with one value each.
+pub(crate) fn leases_of(generation: u64, secrets: &[(&str, &str)]) -> Leases {
+    let arena = arena();
+    let leased = secrets.iter().map(|(secret, value)| {
+        let value = Value::new(&arena, generation, value.as_bytes()).expect("room");
+        ((*secret).to_owned(), Leased::new(value))
+    });
+    Leases::new(leased.collect())
 }
 
 fn value(arena: &Arena, generation: u64) -> Value {

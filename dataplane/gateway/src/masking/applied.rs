@@ -2,22 +2,27 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use penstock_config::decision::subject_matches;
 use penstock_config::documents::{Mask, MaskAction, MaskSide, Protocol, Subject};
 use penstock_config::glob;
 use penstock_config::identity::Identity;
 use penstock_http::stream::StreamKind;
+use penstock_reactor::network::Network;
 
 use super::EnforcedMask;
+use super::analyzer::CoreAnalyzer;
 use super::counts::MaskCounts;
 use super::engine::{
-    Action, Direction, HashKey, Masking, Media, Scratch, StreamMask, Surface, WholeMask, mask_text,
-    surface,
+    Action, Analysis, Direction, HashKey, Masking, Media, Scratch, StreamMask, Surface, WholeMask,
+    mask_text, surface,
 };
 use super::scratch::{CoreMasks, CoreScratch};
+use crate::core::Core;
 use crate::counters::Counters;
 use crate::enforced::{Enforced, Upstream};
+use crate::guard::Guard;
 use crate::leases::Leases;
 use crate::reason::Reason;
 
@@ -47,6 +52,8 @@ pub(crate) struct CoreMask {
     pub(crate) enforced: Arc<EnforcedMask>,
     /// What reviewers are shown.
     shown: Masking,
+    /// Who is asked about texts.
+    analyzer: Option<CoreAnalyzer>,
     pub(super) scratch: Rc<CoreScratch>,
     pub(super) counts: Arc<MaskCounts>,
 }
@@ -146,7 +153,11 @@ impl CoreMask {
         let shown = Masking { profile: Arc::clone(&enforced.profile), actions, key: None };
         let scratch = masks.scratch(&enforced);
         let counts = masks.counts(&upstream.document.name, &enforced);
-        Some(Rc::new(Self { enforced, shown, scratch, counts }))
+        let document = enforced.document.analyzer.as_ref();
+        let analyzer = document.zip(upstream.analyzer.as_ref()).map(|(document, target)| {
+            CoreAnalyzer::new(&enforced.document.name, document, target, &masks.analyzers)
+        });
+        Some(Rc::new(Self { enforced, shown, analyzer, scratch, counts }))
     }
 
     /// A text as reviewers are shown it.
@@ -221,13 +232,37 @@ impl Applied {
     /// A stream of events.
     pub(super) fn stream(&self, path: &str, kind: StreamKind) -> StreamMask {
         let terms = self.mask.enforced.terms.clone();
-        StreamMask::new(self.masking.clone(), terms, self.surface(path), kind)
+        StreamMask::new(self.masking.clone(), terms, self.surface(path), kind).asking()
     }
 
     /// A whole body.
     pub(super) fn whole(&self, path: &str, media: Media, direction: Direction) -> WholeMask {
         let terms = self.mask.enforced.terms.clone();
-        WholeMask::new(self.masking.clone(), terms, self.surface(path), media, direction)
+        let surface = self.surface(path);
+        WholeMask::new(self.masking.clone(), terms, surface, media, direction).asking()
+    }
+
+    /// How long its analyser may take for one event, or for one whole body.
+    pub(super) fn analyzer_limit(&self) -> Duration {
+        self.mask.analyzer.as_ref().map_or(Duration::ZERO, CoreAnalyzer::limit)
+    }
+
+    /// Asks its analyser what is open, until then.
+    ///
+    /// # Errors
+    /// The exchange ends.
+    pub(super) async fn answer<N: Network>(
+        &self,
+        core: &Core<N>,
+        guard: &Guard<N>,
+        until: Duration,
+        analysis: &mut Analysis,
+    ) -> Result<(), Reason> {
+        match &self.mask.analyzer {
+            Some(analyzer) => analyzer.answer(core, guard, until, analysis).await,
+            // Nobody asks without one.
+            None => Err(Reason::Internal),
+        }
     }
 
     /// Works with the core's caches, and counts what came of it.

@@ -1,12 +1,12 @@
 //! Bodies that came encoded although nobody asked for it (RFC 9110 section 8.4): decoded step by
 //! step, up to a limit, so that they can be masked.
 
-use std::io::{self, Read as _};
+use std::io::{self, BufRead, ErrorKind, Read};
 
 use brotli_decompressor::Decompressor;
 use flate2::bufread::MultiGzDecoder;
 use penstock_reactor::buffer::Pool;
-use ruzstd::decoding::{FrameDecoder, StreamingDecoder};
+use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
 use super::gathered::Gathered;
 
@@ -64,22 +64,57 @@ pub(crate) enum Undecodable {
 /// Most of what comes out of one step, in bytes.
 const STEP_BYTES: usize = 16 * 1024;
 
+/// Most of gzip and of brotli that goes into one step, in bytes: what comes out of empty members
+/// and blocks is nothing, however many there are.
+const STEP_INPUT_BYTES: usize = 4 * 1024;
+
 /// Largest window of a zstd frame, in bytes.
 const WINDOW_BYTES_MAX: u64 = 8 << 20;
 
 /// Memory of a decoder, in bytes, as it is counted: the largest window that one may have.
 pub(crate) const DECODER_BYTES: usize = 16 << 20;
 
+/// A body of which one step reads a part.
+pub(crate) struct Portion<'b> {
+    rest: &'b [u8],
+    /// What this step may still read, in bytes.
+    left: usize,
+}
+
+impl Read for Portion<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let count = self.fill_buf()?.read(into)?;
+        self.consume(count);
+        Ok(count)
+    }
+}
+
+impl BufRead for Portion<'_> {
+    /// Empty at the end of the body alone.
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.left == 0 && !self.rest.is_empty() {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        let length = self.left.min(self.rest.len());
+        Ok(self.rest.get(..length).unwrap_or_default())
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.rest = self.rest.get(count..).unwrap_or_default();
+        self.left = self.left.saturating_sub(count);
+    }
+}
+
 /// Decodes one body. Memory beside what comes out: at most [`DECODER_BYTES`].
 pub(crate) enum Decoder<'b> {
     /// As it is.
     Identity(&'b [u8]),
     /// Gzip, of one member or more.
-    Gzip(Box<MultiGzDecoder<&'b [u8]>>),
+    Gzip(Box<MultiGzDecoder<Portion<'b>>>),
     /// Brotli.
-    Brotli(Box<Decompressor<&'b [u8]>>),
-    /// Zstandard, of one frame or more.
-    Zstd(Box<StreamingDecoder<&'b [u8], FrameDecoder>>),
+    Brotli(Box<Decompressor<Portion<'b>>>),
+    /// Zstandard, of one frame or more: the frame that it is at, and what of the body is left.
+    Zstd(Box<FrameDecoder>, &'b [u8]),
 }
 
 impl<'b> Decoder<'b> {
@@ -87,16 +122,18 @@ impl<'b> Decoder<'b> {
     ///
     /// # Errors
     /// It does not begin as it must.
-    pub(crate) fn new(coding: Coding, body: &'b [u8]) -> Result<Self, Undecodable> {
+    pub(crate) fn new(coding: Coding, mut body: &'b [u8]) -> Result<Self, Undecodable> {
+        let portion = Portion { rest: body, left: 0 };
         Ok(match coding {
             Coding::Identity => Self::Identity(body),
-            Coding::Gzip => Self::Gzip(Box::new(MultiGzDecoder::new(body))),
-            Coding::Brotli => Self::Brotli(Box::new(Decompressor::new(body, 4_096))),
-            Coding::Zstd => Self::Zstd(frame(body)?),
+            Coding::Gzip => Self::Gzip(Box::new(MultiGzDecoder::new(portion))),
+            Coding::Brotli => Self::Brotli(Box::new(Decompressor::new(portion, STEP_INPUT_BYTES))),
+            Coding::Zstd => Self::Zstd(frame(&mut body)?, body),
         })
     }
 
-    /// Decodes the next part into `into`; `true` at the end.
+    /// Decodes the next part into `into`; `true` at the end. It reads at most 4 KiB of gzip or
+    /// brotli, or one block of zstd (128 KiB).
     ///
     /// # Errors
     /// It can't be decoded, or is longer than `bytes_max`.
@@ -107,7 +144,11 @@ impl<'b> Decoder<'b> {
         bytes_max: usize,
     ) -> Result<bool, Undecodable> {
         let mut part = [0; STEP_BYTES];
-        let count = self.read(&mut part).map_err(|_| Undecodable::Broken)?;
+        let count = match self.read(&mut part) {
+            Ok(count) => count,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+            Err(_) => return Err(Undecodable::Broken),
+        };
         if into.len().saturating_add(count) > bytes_max {
             return Err(Undecodable::TooLong);
         }
@@ -116,28 +157,45 @@ impl<'b> Decoder<'b> {
         if count > 0 {
             return Ok(false);
         }
-        let Self::Zstd(decoder) = self else { return Ok(true) };
-        let rest: &'b [u8] = decoder.get_ref();
-        if rest.is_empty() {
-            return Ok(true);
+        let Self::Zstd(decoder, rest) = self else { return Ok(true) };
+        if decoder.is_finished() {
+            if rest.is_empty() {
+                return Ok(true);
+            }
+            *decoder = frame(rest)?;
         }
-        *decoder = frame(rest)?;
         Ok(false)
     }
 
     fn read(&mut self, part: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Identity(body) => body.read(part),
-            Self::Gzip(decoder) => decoder.read(part),
-            Self::Brotli(decoder) => decoder.read(part),
-            Self::Zstd(decoder) => decoder.read(part),
+            Self::Gzip(decoder) => {
+                decoder.get_mut().left = STEP_INPUT_BYTES;
+                decoder.read(part)
+            }
+            Self::Brotli(decoder) => {
+                decoder.get_mut().left = STEP_INPUT_BYTES;
+                decoder.read(part)
+            }
+            Self::Zstd(decoder, rest) => {
+                if decoder.can_collect() == 0 && !decoder.is_finished() {
+                    let one = BlockDecodingStrategy::UptoBlocks(1);
+                    // Whatever it is, it is no reason to come again.
+                    decoder.decode_blocks(rest, one).map_err(|_| ErrorKind::InvalidData)?;
+                }
+                decoder.read(part)
+            }
         }
     }
 }
 
-fn frame(body: &[u8]) -> Result<Box<StreamingDecoder<&[u8], FrameDecoder>>, Undecodable> {
-    let decoder = StreamingDecoder::new_with_max_window_size(body, WINDOW_BYTES_MAX);
-    decoder.map(Box::new).map_err(|_| Undecodable::Broken)
+/// The next frame of what is left.
+fn frame(rest: &mut &[u8]) -> Result<Box<FrameDecoder>, Undecodable> {
+    let mut decoder = FrameDecoder::new();
+    decoder.set_max_window_size(WINDOW_BYTES_MAX);
+    decoder.init(rest).map_err(|_| Undecodable::Broken)?;
+    Ok(Box::new(decoder))
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The names of `penstock-mask` that the gateway uses, in one place.
 
+pub(super) use penstock_mask::analysis::{Analysis, Found, Question, Unusable};
 pub(super) use penstock_mask::channel::mask_text;
 pub(super) use penstock_mask::event::{Step, Unmaskable as Refused};
 pub(super) use penstock_mask::profile::{Action, HashKey, Masking, Problem, Profile, Scratch};

@@ -2,16 +2,19 @@
 //! is masked where it lies, or, where it came in pieces, in one copy of it. What did not change
 //! leaves as the bytes that came.
 
-use super::engine::{EVENT_BYTES_MAX, Step, StreamMask};
+use super::engine::{EVENT_BYTES_MAX, Refused, Step, StreamMask};
 use penstock_http::stream::{Boundary, StreamKind};
 use penstock_reactor::buffer::{Block, Buffer, Exhausted, Pool};
+use penstock_reactor::network::Network;
 use std::rc::Rc;
 use std::time::Duration;
 
 use super::Unmaskable;
 use super::applied::Applied;
 use super::gathered::Gathered;
+use crate::core::Core;
 use crate::counters::Counters;
+use crate::guard::Guard;
 use crate::reason::Reason;
 
 /// An event that did not change is copied behind one that did, instead of a block for each, up to
@@ -55,6 +58,8 @@ pub(crate) struct EventMask {
     /// When an event last came, or what was held was let go.
     since: Duration,
     stalled: bool,
+    /// Until when the analyser may be asked about this event.
+    asked_until: Option<Duration>,
 }
 
 /// The event that is being masked.
@@ -86,6 +91,39 @@ impl EventMask {
             told: 0,
             since: now,
             stalled: false,
+            asked_until: None,
+        }
+    }
+
+    /// Whether something must be asked before more is masked.
+    pub(crate) fn asks(&mut self) -> bool {
+        self.mask.analysis().is_some_and(|analysis| analysis.question().is_some())
+    }
+
+    /// Asks the analyser that.
+    ///
+    /// # Errors
+    /// The exchange ends.
+    pub(crate) async fn answer<N: Network>(
+        &mut self,
+        core: &Core<N>,
+        guard: &Guard<N>,
+    ) -> Result<(), Reason> {
+        let limit = self.applied.analyzer_limit();
+        let now = core.network.now();
+        let until = *self.asked_until.get_or_insert_with(|| now.saturating_add(limit));
+        match self.mask.analysis() {
+            Some(analysis) => self.applied.answer(core, guard, until, analysis).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Finds out what must be asked before [`Self::stalled`].
+    pub(crate) fn ask_stalled(&mut self, counters: &Counters) {
+        let Self { applied, mask, .. } = self;
+        self.asked_until = None;
+        if mask.analysis().is_some() {
+            applied.work(counters, |scratch| mask.ask_stalled(scratch));
         }
     }
 
@@ -138,6 +176,7 @@ impl EventMask {
             self.current = Current::None;
             self.gathered.clear();
             (self.since, self.stalled) = (now, false);
+            self.asked_until = None;
             self.count_held(counters);
         }
     }
@@ -224,7 +263,7 @@ impl EventMask {
             })
         };
         let step = written.write(pool, write).map_err(|_| Reason::NO_BUFFERS)?;
-        step.map_err(|_| Reason::Unmaskable(Unmaskable::Content))
+        step.map_err(refused)
     }
 
     /// The event leaves as it came.
@@ -265,7 +304,7 @@ impl EventMask {
         let Self { applied, mask, written, .. } = self;
         let end = |out: &mut Vec<u8>| applied.work(counters, |scratch| mask.end(scratch, out));
         let ended = written.write(pool, end).map_err(|_| Reason::NO_BUFFERS)?;
-        match ended.map_err(|_| Reason::Unmaskable(Unmaskable::Content))? {
+        match ended.map_err(refused)? {
             Step::More => Ok(Progress::More),
             Step::Unchanged => Ok(Progress::Done),
             Step::Written => {
@@ -321,6 +360,12 @@ impl EventMask {
         counters.mask_held_bytes.add(held);
         counters.mask_held_bytes_max.raise(held);
     }
+}
+
+/// Why an answer can't go on.
+pub(super) fn refused(refused: Refused) -> Reason {
+    let is_unanswered = refused == Refused::Unanswered;
+    Reason::Unmaskable(if is_unanswered { Unmaskable::Analyzer } else { Unmaskable::Content })
 }
 
 /// Appends bytes that were written anew.

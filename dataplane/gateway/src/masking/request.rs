@@ -62,6 +62,7 @@ pub(crate) async fn prepare<N: Network>(
         if progress == Progress::Done {
             break;
         }
+        masking.answer(core, &client.guard).await?;
         let turn = client.guard.within(TURN_MAX, core.network.yield_now()).await;
         turn.map_err(|interrupt| client.guard.reason(interrupt, Reason::Internal))?;
     }

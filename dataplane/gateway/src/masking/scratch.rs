@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::engine::{Profile, Scratch};
 
 use super::EnforcedMask;
+use super::analyzer::AnalyzerStates;
 use super::counts::MaskCounts;
 
 /// Profiles that have caches on a core at a time: those of others are dropped, the ones first that
@@ -19,6 +20,8 @@ const SCRATCHES_MAX: usize = 32;
 pub(crate) struct CoreMasks {
     scratches: Rc<Scratches>,
     counts: RefCell<HashMap<String, Arc<MaskCounts>>>,
+    /// How analysers do.
+    pub(super) analyzers: AnalyzerStates,
 }
 
 #[derive(Default)]

@@ -1,18 +1,23 @@
 //! A whole body under its mask: gathered, decoded, masked step by step.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::engine::{Direction, Media, WholeMask};
 use super::engine::{Refused, Step};
 use penstock_config::documents::MaskSide;
 use penstock_reactor::buffer::{Buffer, Pool, Reservation};
+use penstock_reactor::network::Network;
+use serde::de::IgnoredAny;
 
 use super::Unmaskable;
 use super::applied::Applied;
 use super::coding::{Coding, DECODER_BYTES, Decoder, Undecodable};
 use super::events::Progress;
 use super::gathered::Gathered;
+use crate::core::Core;
 use crate::counters::Counters;
+use crate::guard::Guard;
 use crate::reason::Reason;
 
 /// How a whole answer is read.
@@ -41,6 +46,10 @@ pub(crate) struct WholeMasking {
     is_changed: bool,
     /// What it is taken for where it turns out to be no JSON.
     or_text: Option<WholeMask>,
+    /// What it says that it is.
+    media: Media,
+    /// Until when the analyser may be asked about it.
+    asked_until: Option<Duration>,
 }
 
 impl<'b> WholeDecoding<'b> {
@@ -75,8 +84,47 @@ impl<'b> WholeDecoding<'b> {
     }
 }
 
+/// Most of a text that is read to tell whether several JSON texts stand in it, in bytes.
+const FIRST_BYTES_MAX: usize = 256 * 1024;
+
 fn begins_like_json(body: &[u8]) -> bool {
     matches!(body.trim_ascii_start().first(), Some(b'{' | b'['))
+}
+
+/// Whether a text begins as server-sent events do: by a field or a comment.
+fn begins_like_events(text: &[u8]) -> bool {
+    const FIELDS: [&[u8]; 5] = [b"data:", b"event:", b"id:", b"retry:", b":"];
+    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text).trim_ascii_start();
+    FIELDS.iter().any(|field| text.starts_with(field))
+}
+
+/// Whether a text that begins like JSON, and is not one JSON text, is a part of one, or several. A
+/// value may lie across their strings, each of which is a delta.
+fn is_stream_of_json(text: &[u8]) -> bool {
+    let text = text.trim_ascii_start();
+    let head = text.get(..FIRST_BYTES_MAX).unwrap_or(text);
+    let mut texts = serde_json::Deserializer::from_slice(head).into_iter::<IgnoredAny>();
+    match texts.next() {
+        // One without its end, or too long for what prose could begin with.
+        Some(Err(error)) => return error.is_eof(),
+        Some(Ok(IgnoredAny)) => {}
+        None => return false,
+    }
+    let (first, rest) = text.split_at_checked(texts.byte_offset()).unwrap_or((text, b""));
+    let mut lines = rest.split(|byte| matches!(byte, b'\n' | b'\r'));
+    let begins = |line: &[u8]| {
+        let is_separator = |byte: &u8| byte.is_ascii_whitespace() || b",\x1e".contains(byte);
+        let start = line.iter().position(|byte| !is_separator(byte)).unwrap_or(line.len());
+        begins_like_json(line.get(start..).unwrap_or_default())
+    };
+    if first.starts_with(b"{") || first.contains(&b'"') {
+        return lines.any(begins);
+    }
+    // A reference, `[1]`, begins lines of prose too, and others may stand beside it.
+    let Some(behind) = lines.next() else { return false };
+    let next = lines.find(|line| !line.trim_ascii().is_empty());
+    behind.trim_ascii_start().starts_with(b"{")
+        || (behind.trim_ascii().is_empty() && next.is_some_and(begins))
 }
 
 fn undecodable(why: Undecodable) -> Reason {
@@ -105,9 +153,37 @@ impl WholeMasking {
         let may_be_text = media == Media::Text || applied.mask.enforced.passes_unreadable();
         let or_text = is_json && may_be_text;
         let or_text = or_text.then(|| applied.whole(path, Media::Text, direction));
+        let said = media;
         let media = if is_json { Media::Json } else { Media::Text };
         let mask = applied.whole(path, media, direction);
-        Self { applied, mask, body, masked: Gathered::default(), is_changed: false, or_text }
+        Self {
+            applied,
+            mask,
+            body,
+            masked: Gathered::default(),
+            is_changed: false,
+            or_text,
+            media: said,
+            asked_until: None,
+        }
+    }
+
+    /// Asks the analyser what must be asked before more is masked, if anything.
+    ///
+    /// # Errors
+    /// The exchange ends.
+    pub(crate) async fn answer<N: Network>(
+        &mut self,
+        core: &Core<N>,
+        guard: &Guard<N>,
+    ) -> Result<(), Reason> {
+        let Some(analysis) = self.mask.analysis() else { return Ok(()) };
+        if analysis.question().is_none() {
+            return Ok(());
+        }
+        let (limit, now) = (self.applied.analyzer_limit(), core.network.now());
+        let until = *self.asked_until.get_or_insert_with(|| now.saturating_add(limit));
+        self.applied.answer(core, guard, until, analysis).await
     }
 
     /// Masks a part of it.
@@ -115,6 +191,9 @@ impl WholeMasking {
     /// # Errors
     /// It can't be masked, or the core's buffers are used up.
     pub(crate) fn work(&mut self, pool: &Pool, counters: &Counters) -> Result<Progress, Reason> {
+        if self.media == Media::Text && begins_like_events(self.body.bytes()) {
+            return self.refuse(Unmaskable::MediaType);
+        }
         let Self { applied, mask, body, masked, .. } = self;
         let write = |out: &mut Vec<u8>| {
             applied.work(counters, |scratch| mask.step(scratch, body.bytes(), out))
@@ -134,12 +213,26 @@ impl WholeMasking {
     fn otherwise(&mut self, refused: &Refused) -> Result<Progress, Reason> {
         self.masked.clear();
         match (refused, self.or_text.take()) {
+            (Refused::Json(_), Some(_))
+                if self.media == Media::Text && is_stream_of_json(self.body.bytes()) =>
+            {
+                self.refuse(Unmaskable::MediaType)
+            }
             (Refused::Json(_), Some(text)) => {
                 self.mask = text;
                 Ok(Progress::More)
             }
-            (_, _) if self.applied.mask.enforced.passes_unreadable() => Ok(Progress::Done),
-            (_, _) => Err(Reason::Unmaskable(Unmaskable::Content)),
+            (Refused::Unanswered, _) => Err(Reason::Unmaskable(Unmaskable::Analyzer)),
+            (_, _) => self.refuse(Unmaskable::Content),
+        }
+    }
+
+    /// What can't be read goes as it is, where the mask says so.
+    fn refuse(&self, why: Unmaskable) -> Result<Progress, Reason> {
+        if self.applied.mask.enforced.passes_unreadable() {
+            Ok(Progress::Done)
+        } else {
+            Err(Reason::Unmaskable(why))
         }
     }
 

@@ -146,6 +146,7 @@ impl<N: Network> Downlink<'_, N> {
                 Progress::Done => return Ok(()),
                 Progress::More => {
                     self.send(events, false, output, session).await?;
+                    self.answer(events).await?;
                     self.turn().await?;
                 }
             }
@@ -158,9 +159,21 @@ impl<N: Network> Downlink<'_, N> {
             let closed = events.close(self.core.network.pool(), &self.core.counters);
             match closed.map_err(|reason| self.ending(reason))? {
                 Progress::Done => return Ok(()),
-                Progress::More => self.turn().await?,
+                Progress::More => {
+                    self.answer(events).await?;
+                    self.turn().await?;
+                }
             }
         }
+    }
+
+    /// Asks the mask's analyser what it must say before more is masked, if anything.
+    async fn answer(&self, events: &mut EventMask) -> Result<(), Ending> {
+        if !events.asks() {
+            return Ok(());
+        }
+        let answered = events.answer(self.core, self.guard).await;
+        answered.map_err(|reason| self.ending(reason))
     }
 
     /// Lets others have their turn.
@@ -215,6 +228,8 @@ impl<N: Network> Downlink<'_, N> {
             }
             if stall.is_some_and(|at| now() >= at) {
                 self.core.counters.reached(Limit::Stalled);
+                events.ask_stalled(&self.core.counters);
+                self.answer(events).await?;
                 let pool = self.core.network.pool();
                 let decided = events.stalled(pool, &self.core.counters, now());
                 decided.map_err(|reason| self.ending(reason))?;

@@ -48,6 +48,7 @@ impl<N: Network> Downlink<'_, N> {
         let mut masking = WholeMasking::new(applied, path, whole.media, MaskSide::Response, body);
         let pool = self.core.network.pool();
         while masking.work(pool, &self.core.counters)? == Progress::More {
+            masking.answer(self.core, self.guard).await?;
             self.turn().await?;
         }
         let values = masking.masked();

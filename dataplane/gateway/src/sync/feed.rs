@@ -52,6 +52,9 @@ const LOOK_AT_CLOCKS_EVERY: Duration = Duration::from_secs(1);
 /// the table is as small as the policy.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
 
+/// That an analyser of a mask is away is told at most this often.
+const TELL_AWAY_EVERY: Duration = Duration::from_secs(60);
+
 /// Confirmations are kept on disk this often.
 const KEEP_EVERY_MS: u64 = 60_000;
 
@@ -400,6 +403,18 @@ impl Feed {
     fn reported(&mut self, report: Report, control: &Control) -> bool {
         match report {
             Report::Enforces => self.is_enforced(),
+            Report::AnalyzerAway { mask, outcome } => {
+                let now = Instant::now();
+                // No issuer has such a name.
+                let key = format!("mask/{mask}");
+                let last = self.reported.get(&key);
+                if last.is_none_or(|last| now.duration_since(*last) > TELL_AWAY_EVERY) {
+                    self.reported.insert(key, now);
+                    let why = outcome.label();
+                    tell(&format!("the analyser of mask {mask} does not answer: {why}"));
+                }
+                false
+            }
             Report::LeaseWanted => {
                 self.leasing.refresh();
                 false

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use crate::core::Node;
-use crate::enforced::{Enforced, Resolved};
+use crate::enforced::{Enforced, Resolved, Upstream};
 
 /// Addresses kept a name.
 const ADDRESSES_MAX: usize = 8;
@@ -19,7 +19,7 @@ pub(crate) async fn resolve(node: &Node, enforced: &Enforced, again: bool, limit
     let before = node.addresses.load_full();
     let mut addresses = HashMap::new();
     let mut look_ups = Vec::new();
-    for target in enforced.upstreams().iter().flat_map(|upstream| &upstream.endpoints) {
+    for target in enforced.upstreams().iter().flat_map(Upstream::targets) {
         let endpoint = &target.endpoint;
         if endpoint.host.parse::<IpAddr>().is_ok() {
             continue;

@@ -119,6 +119,60 @@ fn text_and_errors_of_any_status_are_masked() {
 }
 
 #[test]
+fn a_stream_that_says_it_is_text_is_refused_unless_the_mask_lets_it_pass() {
+    let plain = "Content-Type: text/plain\r\n";
+    let first = r#"{"delta":"EMP-123"}"#;
+    let streams = [
+        format!("data: {first}\n\ndata: {{\"delta\":\"456\"}}\n\n"),
+        "\r\n\nevent: delta\ndata: EMP-123456\n\n".into(),
+        "\u{feff}id: 1\ndata: EMP-123456\n\n".into(),
+        "retry: 10\ndata: EMP-123456\n\n".into(),
+        ": ping\n\ndata: EMP-123456\n\n".into(),
+        format!("{first}\n{{\"delta\":\"456\"}}\n"),
+        format!("\n {first}{{\"delta\":\"456\"}}"),
+        format!("{first},\r\n{{\"delta\":\"456\"}}"),
+        format!("{first}\nthen\n{{broken"),
+        "[\"EMP-123\"]\n[\"456\"]".into(),
+        format!("[]\n\n{first}\n{{\"delta\":\"456\"}}\n"),
+        // One that stops in its midst.
+        format!("[{first},{{\"delta\":\"456"),
+        format!("{{\"a\":{}\n{first}", "[".repeat(300_000)),
+    ];
+    for (unreadable, status) in [("refuse", 502), ("pass", 200)] {
+        let mut stage = stage(&format!("unreadable: {unreadable}\n"));
+        for stream in &streams {
+            let answer = ask(&mut stage, &whole("200 OK", plain, stream.as_bytes()));
+            let start = &stream[..stream.len().min(60)];
+            assert_eq!(answer.status, status, "{unreadable}: {start}");
+            if status == 200 {
+                assert!(answer.body == stream.as_bytes(), "{start}");
+            } else {
+                assert_eq!(answer.error()["code"], "unmaskable");
+            }
+        }
+    }
+}
+
+#[test]
+fn prose_that_begins_like_json_is_masked_as_text() {
+    let mut stage = stage("");
+    for prose in [
+        "[1] says EMP-123456\n[2] says so too",
+        "[1][2] say EMP-123456",
+        "[1]: http://example.com/EMP-123456\n[2]: http://example.com",
+        "[INFO] [main] EMP-123456\n[INFO] [main] done",
+        "{name} is EMP-123456\n{other} is not",
+        "{\"name\": \"EMP-123456\"} is what it said",
+        "The data: EMP-123456\ndata: none",
+        "identity: EMP-123456",
+    ] {
+        let answer =
+            ask(&mut stage, &whole("200 OK", "Content-Type: text/plain\r\n", prose.as_bytes()));
+        assert_eq!(text(&answer), prose.replace("EMP-123456", "[EMPLOYEE_ID]"));
+    }
+}
+
+#[test]
 fn a_whole_answer_beyond_what_its_mask_takes_is_502_unmaskable() {
     let mut stage = stage("masked_bytes_max: 1024\n");
     let long = "x".repeat(1_025);
@@ -366,4 +420,30 @@ fn what_reviewers_are_shown_is_masked_too() {
     let asked = Stage::asked(&question);
     let shown: Vec<_> = asked.shown.iter().map(|(_, value)| value.as_str()).collect();
     assert_eq!(shown, ["0.5", "for [EMPLOYEE_ID]"]);
+}
+
+#[test]
+fn values_are_hashed_with_a_key_and_nothing_goes_without_it() {
+    for (action, is_hashed) in [("hash", true), ("surrogate", false)] {
+        let documents = masked("").replace("action: replace", &format!("action: {action}"));
+        let mut stage = Stage::new();
+        stage.enforce(&documents);
+        let request = chat(&stage.token("ann", &["engineers"]));
+        let answer = stage.refusal(request.as_bytes());
+        assert_eq!(answer.status, 503);
+        assert_eq!(answer.error()["code"], "credential_unavailable");
+
+        stage.mask_key = Some("YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXphYmNkZWY=");
+        stage.enforce(&documents);
+        let body = message("EMP-123456 EMP-123456 EMP-654321");
+        let answer = ask(&mut stage, &whole("200 OK", JSON, body.as_bytes()));
+        let text = text(&answer);
+        assert!(!text.contains("123456") && !text.contains("654321"), "{text}");
+        let at = text.find("content\":\"").unwrap() + "content\":\"".len();
+        let shown: Vec<_> = text[at..].split('"').next().unwrap().split(' ').collect();
+        let [first, again, other] = shown.as_slice() else { panic!("{text}") };
+        assert_eq!(first, again, "the same value has the same tag");
+        assert_ne!(first, other);
+        assert_eq!(first.starts_with("[EMPLOYEE_ID"), is_hashed, "{text}");
+    }
 }

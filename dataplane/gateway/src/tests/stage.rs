@@ -1,6 +1,7 @@
 //! A core on the in-memory network, with a policy, an issuer, and a model server that the test
 //! plays.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use crossbeam_channel::Receiver;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use penstock_config::documents::{Document, Source, parse};
+use penstock_config::lease::MASK_KEY;
 use penstock_config::node::Position;
 use penstock_config::settings::DataplaneSettings;
 use penstock_config::snapshot::{Snapshot, TrustedIssuer};
@@ -25,7 +27,7 @@ use crate::client;
 use crate::core::{Core, Node};
 use crate::counters::Counters;
 use crate::enforced::Enforced;
-use crate::leases::tests::leases;
+use crate::leases::tests::{leases, leases_of};
 use crate::letters::DeskMail;
 use crate::masking::Masks;
 use crate::upstream_tls::UpstreamTlsConfigs;
@@ -88,6 +90,10 @@ pub(crate) struct Stage {
     pub(crate) model_key: String,
     configs: UpstreamTlsConfigs,
     masks: Masks,
+    /// Up to where exchanges are cut by their masks from the next policy on.
+    pub(crate) mask_cuts: BTreeMap<String, Position>,
+    /// The key that values are hashed with, in the next policy: base64.
+    pub(crate) mask_key: Option<&'static str>,
 }
 
 impl Stage {
@@ -136,6 +142,8 @@ impl Stage {
             model_key,
             configs,
             masks: Masks::default(),
+            mask_cuts: BTreeMap::new(),
+            mask_key: None,
         };
         stage.enforce(documents);
         stage
@@ -145,7 +153,9 @@ impl Stage {
     pub(crate) fn enforce(&mut self, documents: &str) {
         self.version += 1;
         let snapshot = self.snapshot(documents);
-        let leases = leases("llama-key", self.model_key_generation(), &self.model_key);
+        let mut secrets = vec![("llama-key", self.model_key.as_str())];
+        secrets.extend(self.mask_key.map(|key| (MASK_KEY, key)));
+        let leases = leases_of(self.model_key_generation(), &secrets);
         let (enforced, problems) =
             Enforced::compile(&snapshot, &leases, &mut self.configs, &mut self.masks).unwrap();
         assert_eq!(problems, Vec::<String>::new());
@@ -184,6 +194,7 @@ impl Stage {
             connections: Vec::new(),
             rules: Vec::new(),
             masks: Vec::new(),
+            mask_cuts: self.mask_cuts.clone(),
         };
         for one in placed {
             match one.document {

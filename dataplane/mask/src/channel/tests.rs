@@ -97,7 +97,9 @@ fn fragment() -> impl Strategy<Value = String> {
         2 => Just("ab_c01".to_owned()),
         2 => Just("pw: ab1;".to_owned()), 1 => Just("id ".to_owned()), 2 => Just("xc1a".to_owned()),
         1 => Just("A12a".to_owned()), 1 => Just("1.2.3".to_owned()), 1 => Just("://".to_owned()),
-        1 => Just("key ".to_owned()), 1 => Just("on ".to_owned()), 1 => "[abc]{15,20}[=.]?",
+        1 => Just("key ".to_owned()),
+        1 => Just("key abcabcab12abcabc=; ".to_owned()),
+        1 => Just("on ".to_owned()), 1 => "[abc]{15,20}[=.]?",
         1 => Just("+1 23".to_owned()), 1 => Just("bbacca".to_owned()), 1 => Just("PW=".to_owned()),
     ]
 }
@@ -139,6 +141,18 @@ proptest! {
         let split = in_pieces(&masking, &mut scratch, &text, &cuts);
         prop_assert_eq!(&split, &expected, "cut {:?}: {:?}", cuts, &text);
     }
+}
+
+#[test]
+fn the_rules_of_these_tests_take_every_way() {
+    let masking = masking_of_all();
+    let ways = &masking.profile.ways;
+    assert!(ways.tokens.plain.is_some() && ways.tokens.told.is_some());
+    assert!(ways.led.as_ref().is_some_and(|led| !led.fronts.is_empty()));
+    assert!(ways.near.is_some() && ways.anchors.is_some() && ways.others.is_some());
+    let runs = ways.runs.as_ref().unwrap();
+    assert!(runs.groups.iter().any(|one| one.is_told));
+    assert!(runs.groups.iter().any(|one| !one.is_told));
 }
 
 fn masking_of_all() -> Masking {

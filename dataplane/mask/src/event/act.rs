@@ -3,6 +3,7 @@
 
 use penstock_config::documents::Unreadable;
 
+use crate::analysis::is_word;
 use crate::event::json_text::{JsonText, scalar};
 use crate::event::plan::{Act, Assign, Basis, Mode, Plan, Verb};
 use crate::event::turn::{Reading, Turn};
@@ -94,6 +95,8 @@ pub(crate) struct Rewrite {
     json: Text,
     piece: Vec<u8>,
     masked: Vec<u8>,
+    /// Whether the text is only gone through, so that nothing is copied.
+    is_rehearsing: bool,
 }
 
 impl Rewrite {
@@ -112,7 +115,15 @@ impl Rewrite {
             json: Text::Json(JsonText::new()),
             piece: Vec::new(),
             masked: Vec::new(),
+            is_rehearsing: false,
         }
+    }
+
+    /// Ready to do all of it again: what was done was only to find out what to ask.
+    pub(crate) fn rewind(&mut self) {
+        (self.next, self.copied) = (0, 0);
+        self.doing = None;
+        self.is_changed = false;
     }
 
     /// Ready for another text.
@@ -150,18 +161,22 @@ impl Rewrite {
         turn: &mut Turn<'_>,
         out: &mut Vec<u8>,
     ) -> Result<Read, Unmaskable> {
+        self.is_rehearsing = turn.is_rehearsing();
         while let Some(act) = self.plan.acts.get(self.next).copied() {
             if turn.is_over() {
                 return Ok(Read::More);
             }
             let Some(node) = self.tree.node(act.node).copied() else { break };
             let is_done = match act.verb {
-                Verb::Whole | Verb::WholeJson => {
+                Verb::Word if turn.is_rehearsing() => true,
+                Verb::Whole | Verb::Word | Verb::WholeJson => {
                     let mut text = self.take(act.verb);
                     let (raw, place) = inside(source, &node);
                     let reading = Reading { raw, is_escaped: node.is_escaped };
                     let part = Part { text: &mut text, ends: true, is_whole: true };
+                    let analysis = turn.mute(act.verb == Verb::Word);
                     let is_done = self.text(source, place, reading, part, turn, out);
+                    turn.restore(analysis);
                     self.put_back(act.verb, text);
                     is_done
                 }
@@ -206,10 +221,16 @@ impl Rewrite {
         let (start, end) = node.name_place();
         let place = source.place(start.saturating_add(1), end.saturating_sub(1));
         let raw = node.raw_name(source.json());
+        let is_unasked = is_word(raw);
+        if is_unasked && turn.is_rehearsing() {
+            return true;
+        }
         let reading = Reading { raw, is_escaped: node.has_escaped_name() };
         let mut text = self.take(Verb::Name);
         let part = Part { text: &mut text, ends: true, is_whole: true };
+        let analysis = turn.mute(is_unasked);
         let is_done = self.text(source, place, reading, part, turn, out);
+        turn.restore(analysis);
         self.put_back(Verb::Name, text);
         is_done
     }
@@ -333,6 +354,9 @@ impl Rewrite {
     }
 
     fn copy_to(&mut self, source: &Source<'_>, to: usize, out: &mut Vec<u8>) {
+        if self.is_rehearsing {
+            return;
+        }
         out.extend_from_slice(source.all.get(self.copied..to).unwrap_or_default());
         self.copied = to;
     }

@@ -31,6 +31,7 @@ enum At {
 }
 
 /// One such text.
+#[derive(Clone)]
 pub(crate) struct JsonText {
     at: At,
     /// The last byte of a string was a backslash that escapes what follows.
@@ -59,7 +60,8 @@ impl JsonText {
 
     /// Bytes that are held.
     pub(crate) fn held_bytes(&self) -> usize {
-        self.channel.held_bytes().saturating_add(self.scalar.len())
+        let held = self.channel.held_bytes().saturating_add(self.channel.waiting_bytes());
+        held.saturating_add(self.scalar.len())
     }
 
     /// The next piece, whole characters; what is free is appended to `out`.
@@ -125,7 +127,7 @@ impl JsonText {
         if !is_over {
             return length;
         }
-        turn.finish(&mut self.channel, out);
+        turn.finish_one(&mut self.channel, is_name, out);
         self.channel = Channel::new(true);
         out.push(b'"');
         self.at = if is_name { At::Colon } else { At::Behind };
@@ -230,10 +232,14 @@ impl JsonText {
 
 /// Writes a number or word as it is, or as a string if it is masked.
 pub(crate) fn scalar(turn: &mut Turn<'_>, value: &[u8], out: &mut Vec<u8>) -> bool {
+    if turn.is_rehearsing() {
+        return false;
+    }
     let start = out.len();
     let mut channel = Channel::new(false);
     out.push(b'"');
-    turn.push(&mut channel, value, out);
+    // No number or word of JSON is a name.
+    turn.push_unasked(&mut channel, value, out);
     turn.finish(&mut channel, out);
     let is_masked = out.get(start.saturating_add(1)..) != Some(value);
     if is_masked {

@@ -2,6 +2,7 @@
 
 use penstock_config::documents::Unreadable;
 
+use crate::analysis::is_word;
 use crate::event::Unmaskable;
 use crate::json::{Kind, Node, Read, Tree, decode, name_hash};
 use crate::surface::{Compiled, Ends, Role, Spot, Trie};
@@ -64,6 +65,8 @@ pub(crate) enum Mode {
 pub(super) enum Verb {
     /// Masked by itself.
     Whole,
+    /// A word that says why a text ended: masked by itself, and nobody is asked about it.
+    Word,
     /// Masked by itself, as JSON.
     WholeJson,
     /// Its name is masked.
@@ -295,7 +298,8 @@ impl Plan {
             Role::Finish if is_empty => return Ok(()),
             Role::Finish | Role::Final => {
                 self.finish(level.captures)?;
-                Verb::Whole
+                let is_word = role == Role::Finish && is_word(node.inside(basis.json));
+                if is_word { Verb::Word } else { Verb::Whole }
             }
             Role::Ids | Role::Tokens | Role::Opaque if is_empty => return Ok(()),
             Role::Ids | Role::Tokens | Role::Opaque => {
@@ -400,8 +404,23 @@ fn item_index(basis: &Basis<'_>, index: u32, node: &Node) -> u32 {
     told.and_then(|(_, node)| whole_number(node, basis.json)).unwrap_or(node.position)
 }
 
+/// What a member says, in whatever form a client takes for that number; all that are no whole
+/// numbers have one together. `None`: it is null.
 fn whole_number(node: &Node, json: &[u8]) -> Option<u32> {
-    std::str::from_utf8(node.raw(json)).ok()?.parse().ok()
+    let raw = if node.kind == Kind::String { node.inside(json) } else { node.raw(json) };
+    let text = std::str::from_utf8(raw).unwrap_or_default().trim_matches(' ');
+    if text == "null" {
+        return None;
+    }
+    let number = text.parse().or_else(|_| text.parse::<f64>().map_err(|_| ()).and_then(whole));
+    Some(number.unwrap_or(u32::MAX))
+}
+
+/// A number without a fraction.
+fn whole(number: f64) -> Result<u32, ()> {
+    let is_whole = number.fract() == 0.0 && (0.0..f64::from(u32::MAX)).contains(&number);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "looked at before")]
+    if is_whole { Ok(number as u32) } else { Err(()) }
 }
 
 /// Members of the text that tell its texts apart.

@@ -95,6 +95,24 @@ fn first_digit(text: &[u8]) -> Option<usize> {
 /// Bytes at an offset that is a multiple of this that each long run has.
 pub(crate) const RUN_WORD_BYTES: usize = 8;
 
+/// How many bytes of a run of a length stand beside one of its whole words, eight at most to each
+/// side, at whatever offset it begins: of the word that has most of them.
+pub(crate) fn beside_min(bytes: usize) -> u32 {
+    let most = |offset: usize| {
+        let end = offset.saturating_add(bytes);
+        let words = offset.div_ceil(RUN_WORD_BYTES)..end / RUN_WORD_BYTES;
+        let beside = words.map(|word| {
+            let start = word.saturating_mul(RUN_WORD_BYTES);
+            let before = start.saturating_sub(offset).min(RUN_WORD_BYTES);
+            let behind = end.saturating_sub(start).saturating_sub(RUN_WORD_BYTES);
+            before.saturating_add(behind.min(RUN_WORD_BYTES))
+        });
+        beside.max().unwrap_or(0)
+    };
+    let least = (0..RUN_WORD_BYTES).map(most).min().unwrap_or(0);
+    u32::try_from(least).unwrap_or(0)
+}
+
 /// Long runs in a text, with the bytes of their set only.
 pub(super) struct LongRuns<'a> {
     text: &'a [u8],
@@ -128,7 +146,7 @@ impl<'a> LongRuns<'a> {
     /// Where the next eight bytes stand that may all be in a run, with enough beside them.
     fn next_word(&self) -> Option<usize> {
         let rest = self.text.get(self.at..)?;
-        let enough = self.runs.bytes_min.saturating_sub(RUN_WORD_BYTES).min(2 * RUN_WORD_BYTES);
+        let enough = self.runs.beside_min;
         let (mut at, mut before) = (self.at, 0_u64);
         for block in rest.chunks(BLOCK_BYTES) {
             // Without a branch, so that the compiler makes vector instructions of it.
@@ -144,7 +162,7 @@ impl<'a> LongRuns<'a> {
                     let behind = words.get(index.saturating_add(1));
                     let behind = behind.map_or(u64::MAX, |word| u64::from_le_bytes(*word));
                     let beside = before.leading_ones().saturating_add(behind.trailing_ones()) / 8;
-                    if beside as usize >= enough {
+                    if beside >= enough {
                         return Some(at.saturating_add(index.saturating_mul(RUN_WORD_BYTES)));
                     }
                 }
@@ -161,4 +179,35 @@ fn may_run(byte: u8) -> bool {
     let is_letter = (byte | 0x20).wrapping_sub(b'a') <= 0x7f - b'a';
     let is_digit = byte.wrapping_sub(b'+') <= b'9' - b'+';
     is_letter | is_digit | (byte == b'=')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LongRuns, RUN_WORD_BYTES, beside_min};
+    use crate::profile::Runs;
+    use crate::rule::ByteSet;
+
+    #[test]
+    fn a_long_run_is_found_at_every_offset_and_a_shorter_one_is_none() {
+        for bytes_min in 2 * RUN_WORD_BYTES - 1..70 {
+            let runs = Runs {
+                groups: Vec::new(),
+                not_before: ByteSet::NONE,
+                bytes: ByteSet::ALPHANUMERIC,
+                bytes_min,
+                beside_min: beside_min(bytes_min),
+            };
+            for offset in 0..70 {
+                for length in [bytes_min, bytes_min + 1, bytes_min + 9] {
+                    let text = format!("{}{} it is", " ".repeat(offset), "a".repeat(length));
+                    let mut found = LongRuns::new(text.as_bytes(), 0, &runs);
+                    let expected = Some((offset, offset + length));
+                    assert_eq!(found.next_run(), expected, "{bytes_min} {offset} {length}");
+                    assert_eq!(found.next_run(), None);
+                }
+                let short = format!("{}{} it", " ".repeat(offset), "a".repeat(bytes_min - 1));
+                assert_eq!(LongRuns::new(short.as_bytes(), 0, &runs).next_run(), None);
+            }
+        }
+    }
 }

@@ -199,7 +199,7 @@ impl Search<'_> {
         let found = &mut self.scratch.lists.found;
         let Some(cache) = self.scratch.groups.get_mut(group.cache) else { return Err(GaveUp) };
         found.clear();
-        let walked = group.automaton.forward(cache, None, true, self.text, start, |here| {
+        let walked = group.automaton.forward(cache, None, self.text, start, |here| {
             for pattern in here.patterns() {
                 let rule = group.rules.get(pattern).copied().unwrap_or(0);
                 if !found.contains(&(rule, 0)) {

@@ -138,6 +138,7 @@ fn build(rules: Vec<Read>) -> Result<Profile, String> {
         parts: Automaton::new(&parts, Direction::Forward)?,
         ways,
         warnings,
+        names: None,
         engine,
     })
 }

@@ -39,7 +39,11 @@ impl Profile {
         if !problems.is_empty() {
             return Err(problems);
         }
-        Self::from_rules(rules)
+        let mut profile = Self::from_rules(rules)?;
+        if let Some(analyzer) = &mask.analyzer {
+            profile.name(analyzer);
+        }
+        Ok(profile)
     }
 
     /// Whether the profile finds what it should: each example of its catalogue's detectors.
@@ -50,7 +54,7 @@ impl Profile {
         let masking = Masking::uniform(Arc::clone(self), Action::Replace);
         let mut scratch = self.scratch();
         for detector in catalogue() {
-            let is_on = self.detectors().iter().any(|name| **name == *detector.name);
+            let is_on = self.rules.iter().any(|one| *one.rule.detector == *detector.name);
             // The form that masks domains alone has no examples.
             let is_partial = detector.name == EMAIL && self.masks_domains_only();
             if !is_on || is_partial {
@@ -58,6 +62,8 @@ impl Profile {
             }
             for example in detector.positives {
                 let (text, value) = unmarked(example);
+                // With text behind it, so that it is looked for where it stands.
+                let text = format!("{text}\n{}", "and so on. ".repeat(40));
                 let found = crate::channel::findings(&masking, &mut scratch, &text);
                 let covers = |range: &std::ops::Range<usize>| {
                     range.start <= value.start && range.end >= value.end
@@ -214,15 +220,17 @@ fn word_guard(word: &str) -> Guard {
 }
 
 fn overrides(mask: &Mask, rules: &[Rule], problems: &mut Vec<Problem>) {
+    let entities = mask.analyzer.as_ref().map_or(&[][..], |analyzer| &analyzer.entities);
     for (at, one) in mask.overrides.iter().enumerate() {
         for (index, name) in one.detectors.iter().enumerate() {
-            if !rules.iter().any(|rule| glob::matches(name, &rule.detector)) {
+            let is_entity = entities.iter().any(|entity| glob::matches(name, entity));
+            if !is_entity && !rules.iter().any(|rule| glob::matches(name, &rule.detector)) {
                 let key = format!("overrides[{at}].detectors[{index}]");
                 let text = format!("`{name}` is none of this mask's detectors");
                 problems.push(Problem::new(
                     &key,
                     text,
-                    "one of `detectors`, `patterns` or `words`",
+                    "one of `detectors`, `patterns`, `words` or the analyser's `entities`",
                 ));
             }
         }

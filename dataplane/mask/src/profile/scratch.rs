@@ -31,7 +31,7 @@ pub(crate) struct Lists {
     pub(crate) ends: Vec<usize>,
     /// Places where a match may begin.
     pub(crate) starts: Vec<usize>,
-    /// Rules, or rules and places.
+    /// Fronts or patterns with their places; or rules, each with 0.
     pub(crate) found: Vec<(usize, usize)>,
     pub(crate) told: Told,
     /// Anchors and their places.

@@ -9,7 +9,7 @@ use super::Literal as Kind;
 use super::compile::Read;
 use super::{Anchor, Anchors, Fronts, Group, Head, Led, Others, Pairs, Runs, Tells, Tokens, Ways};
 use crate::automaton::{Automaton, Direction};
-use crate::find::RUN_WORD_BYTES;
+use crate::find::{RUN_WORD_BYTES, beside_min};
 use crate::literals::{Engine, Literal, Literals};
 use crate::pattern::{anchor, digit_within, first_bytes, fronts};
 use crate::places::places;
@@ -308,7 +308,8 @@ fn runs(indices: &[usize], rules: &[Read], caches: &mut usize) -> Result<Option<
     }
     let all = ByteSet::NONE.not();
     let not_before = groups.iter().fold(all, |set, group| set.intersection(group.not_before));
-    Ok(Some(Runs { groups, not_before, bytes, bytes_min }))
+    let beside_min = beside_min(bytes_min);
+    Ok(Some(Runs { groups, not_before, bytes, bytes_min, beside_min }))
 }
 
 fn anchors(

@@ -1,6 +1,8 @@
 //! The texts of one stream that are under way, and the event in which each can be told what is held
 //! of it.
 
+use std::sync::Arc;
+
 use penstock_http::stream::StreamKind;
 
 use crate::event::json_text::JsonText;
@@ -31,13 +33,15 @@ enum Growth {
 }
 
 /// One text.
+#[derive(Clone)]
 struct Live {
     key: Key,
     role: Role,
     text: Text,
     growth: Growth,
-    /// What came last, as it stood in its string, where it may come again.
-    previous: Vec<u8>,
+    /// What came last, as it stood in its string, where it may come again. Copies of a text share
+    /// it.
+    previous: Arc<[u8]>,
     /// An event with an empty text, and where the text goes.
     saved: Vec<u8>,
     split: usize,
@@ -52,6 +56,7 @@ struct Live {
 }
 
 /// All texts of a stream.
+#[derive(Clone)]
 pub(super) struct Lives {
     list: Vec<Live>,
     kind: StreamKind,
@@ -98,6 +103,17 @@ impl Lives {
         open.fold(0, |sum, live| sum.saturating_add(live.text.held_bytes()))
     }
 
+    /// Bytes of text that may come again.
+    pub(super) fn previous_bytes(&self) -> usize {
+        self.list.iter().fold(0, |sum, live| sum.saturating_add(live.previous.len()))
+    }
+
+    /// Bytes that a copy of it takes, beside a fixed part of each text.
+    pub(super) fn copy_bytes(&self) -> usize {
+        let bytes = |live: &Live| live.text.held_bytes().saturating_add(live.saved.len());
+        self.list.iter().fold(0, |sum, live| sum.saturating_add(bytes(live)))
+    }
+
     /// The text that a piece belongs to.
     pub(super) fn assign(&mut self, key: Key, role: Role, act: u32) -> Result<u16, Unmaskable> {
         let known = self.list.iter().position(|live| live.is_open && live.key == key);
@@ -132,7 +148,7 @@ impl Lives {
             role,
             text,
             growth,
-            previous: Vec::new(),
+            previous: Arc::default(),
             saved: Vec::new(),
             split: 0,
             is_open: true,
@@ -240,7 +256,7 @@ impl Live {
 
     fn close(&mut self) {
         self.text.renew();
-        self.previous.clear();
+        self.previous = Arc::default();
         self.saved.clear();
         (self.is_open, self.ends) = (false, false);
     }
@@ -261,9 +277,10 @@ impl Live {
             Growth::All if is_more || is_less => Growth::All,
             Growth::Open | Growth::All => Growth::Pieces,
         };
-        self.previous.clear();
-        if self.growth != Growth::Pieces {
-            self.previous.extend_from_slice(raw);
+        if self.growth == Growth::Pieces {
+            self.previous = Arc::default();
+        } else if *self.previous != *raw {
+            self.previous = Arc::from(raw);
         }
         let is_all = self.growth == Growth::All;
         if is_all {
@@ -309,7 +326,8 @@ impl Parts for EventParts<'_> {
             live.close();
             return Ok(());
         }
-        if live.text.held_bytes() == 0 || !(live.saved.is_empty() || *is_numbered) {
+        let may_hold = live.text.held_bytes() > 0 || turn.is_rehearsing();
+        if !may_hold || !(live.saved.is_empty() || *is_numbered) {
             return Ok(());
         }
         live.saved.clear();
@@ -412,5 +430,29 @@ impl Reduction<'_> {
         let spot = self.trie.member(spot, member.name(self.json, self.decoded));
         let is_open = matches!(member.kind, Kind::Null | Kind::False);
         spot.is_known && (spot.role == Role::Pass || (spot.role == Role::Finish && is_open))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::Run;
+    use crate::surface::Surface;
+
+    #[test]
+    fn copies_share_what_came_last_and_no_memory_of_it_is_kept() {
+        let mut run = Run::sse(Surface::Tensors);
+        let event = |text: &str| format!("{{\"text_output\":\"{text}\"}}");
+        let long = "x".repeat(100_000);
+        run.data(&event(&long));
+        let lives = &run.mask.work.lives;
+        let copy = lives.clone();
+        assert_eq!((lives.previous_bytes(), lives.copy_bytes()), (100_000, 0));
+        assert!(Arc::ptr_eq(&copy.list[0].previous, &lives.list[0].previous));
+        // It comes piece by piece after all.
+        run.data(&event("y"));
+        assert_eq!(run.mask.work.lives.previous_bytes(), 0);
+        assert_eq!(Arc::strong_count(&copy.list[0].previous), 1);
+        assert_eq!(copy.previous_bytes(), 100_000);
     }
 }

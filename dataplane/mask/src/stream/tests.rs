@@ -262,3 +262,23 @@ fn data_that_is_no_json_is_as_unreadable() {
         assert_eq!(run(Unreadable::Strip).event(&event), kept);
     }
 }
+
+#[test]
+fn an_index_is_the_same_number_in_whatever_form_it_comes() {
+    for form in ["0.0", "-0", "0e0", "\"0\"", "0.00e3"] {
+        let event = |index: &str, text: &str| {
+            format!(
+                concat!(
+                    r#"{{"choices":[{{"index":1,"delta":{{}}}},"#,
+                    r#"{{"index":{index},"delta":{{"content":"{text}"}}}}]}}"#
+                ),
+                index = index,
+                text = text
+            )
+        };
+        let mut run = Run::sse(Surface::OpenAiChat);
+        run.data(&event("0", "sec-1"));
+        let shown = run.data(&event(form, "23 "));
+        assert_eq!(shown, format!("data: {}\n\n", event(form, "[SECRET] ")), "{form}");
+    }
+}

@@ -15,7 +15,12 @@ use crate::sources;
 
 /// The mask in force of that name.
 pub(super) async fn in_force(client: &Client, name: &str) -> Result<Mask, Failure> {
-    let row = client.get(&format!("/api/v1/documents/mask/{name}")).await?;
+    let row = client.get(&format!("/api/v1/documents/mask/{name}")).await;
+    let row = row.map_err(|failure| match failure.exit {
+        Exit::NotFound => Failure::new(Exit::NotFound, format!("no mask {name} is in force"))
+            .hint("-f FILE tries one that is not"),
+        Exit::Failed | Exit::Usage | Exit::Denied | Exit::Conflict | Exit::Machine => failure,
+    })?;
     let document = Document::deserialize(row.get("document").unwrap_or(&row))
         .map_err(|error| Failure::failed(format!("the answer can't be understood: {error}")))?;
     let mask = document.as_mask().cloned();
@@ -87,12 +92,15 @@ impl<'m> Tried<'m> {
     /// What this trial leaves out.
     pub(super) fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
-        let Mask { action, overrides, fields, .. } = self.mask;
+        let Mask { action, overrides, fields, analyzer, .. } = self.mask;
         if overrides.iter().any(|one| !one.subjects.is_empty()) {
             notes.push("overrides for some people are left out".to_owned());
         }
         if !fields.is_empty() {
             notes.push("fields are of whole JSON answers: here the text is plain".to_owned());
+        }
+        if analyzer.is_some() {
+            notes.push("its analyser is not asked: names are not looked for here".to_owned());
         }
         let all = overrides.iter().filter_map(|one| one.action).chain([*action]);
         if all.into_iter().any(|one| matches!(one, MaskAction::Hash | MaskAction::Surrogate)) {

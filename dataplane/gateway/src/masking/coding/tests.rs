@@ -76,6 +76,80 @@ fn a_bomb_ends_at_the_limit() {
     assert_eq!(decode(Coding::Gzip, &bomb, 1 << 20), Err(Undecodable::TooLong));
 }
 
+/// What of a body was not read yet.
+fn unread(decoder: &Decoder<'_>) -> usize {
+    match decoder {
+        Decoder::Identity(rest) | Decoder::Zstd(_, rest) => rest.len(),
+        Decoder::Gzip(decoder) => decoder.get_ref().rest.len(),
+        Decoder::Brotli(decoder) => decoder.get_ref().rest.len(),
+    }
+}
+
+/// Brotli without content: metadata blocks of no bytes (RFC 7932 section 9.2).
+fn empty_brotli(blocks: usize) -> Vec<u8> {
+    // WBITS 16 (0), then ISLAST 0, MNIBBLES 11, reserved 0, MSKIPBYTES 00, padding: a byte with it,
+    // and one for each block without it.
+    let mut encoded = vec![0b0000_1100];
+    encoded.resize(blocks, 0b0000_0110);
+    encoded.push(0b11);
+    encoded
+}
+
+/// A zstd frame of empty raw blocks, and no checksum (RFC 8878 section 3.1.1).
+fn empty_zstd(blocks: usize) -> Vec<u8> {
+    // Magic, no flags, a window of 8 MiB (exponent 13), then blocks of three bytes each.
+    let mut encoded = vec![0x28, 0xb5, 0x2f, 0xfd, 0, 13 << 3];
+    encoded.extend(std::iter::repeat_n([0, 0, 0], blocks).flatten());
+    encoded.extend([1, 0, 0]);
+    encoded
+}
+
+#[test]
+fn what_one_step_reads_is_bounded_though_nothing_comes_out() {
+    let long = "a word and another word, ".repeat(2_000).into_bytes();
+    for (coding, encoded, bytes_max) in [
+        (Coding::Gzip, gzip(b"").repeat(50_000), STEP_INPUT_BYTES),
+        (Coding::Gzip, [gzip(b"").repeat(1_000), gzip(&long)].concat(), STEP_INPUT_BYTES),
+        (Coding::Brotli, empty_brotli(1_000_000), STEP_INPUT_BYTES),
+        (Coding::Zstd, empty_zstd(10_000), 3),
+        (Coding::Zstd, zstd(b"").repeat(10_000), zstd(b"").len()),
+    ] {
+        let pool = Pool::new(1 << 24);
+        let mut gathered = Gathered::default();
+        let mut decoder = Decoder::new(coding, &encoded).unwrap();
+        let (mut before, mut steps) = (unread(&decoder), 0);
+        while !decoder.step(&pool, &mut gathered, long.len()).unwrap() {
+            let now = unread(&decoder);
+            assert!(before - now <= bytes_max, "{coding:?}: {}", before - now);
+            (before, steps) = (now, steps + 1);
+        }
+        assert_eq!(unread(&decoder), 0, "{coding:?}");
+        assert!(steps >= encoded.len() / bytes_max / 2, "{coding:?}: {steps}");
+        assert!(gathered.is_empty() || gathered.bytes() == long);
+    }
+}
+
+#[test]
+fn one_step_decodes_one_block_of_a_wide_window() {
+    // Blocks of 128 KiB of one letter, four bytes each: nothing comes out before 8 MiB are there.
+    let mut encoded = vec![0x28, 0xb5, 0x2f, 0xfd, 0, 13 << 3];
+    let size = 128 << 10;
+    for block in 0..80_u32 {
+        let header = (size << 3) | (1 << 1) | u32::from(block == 79);
+        encoded.extend_from_slice(&header.to_le_bytes()[..3]);
+        encoded.push(b'a');
+    }
+    let pool = Pool::new(1 << 26);
+    let mut gathered = Gathered::default();
+    let mut decoder = Decoder::new(Coding::Zstd, &encoded).unwrap();
+    let mut before = unread(&decoder);
+    while !decoder.step(&pool, &mut gathered, 80 << 17).unwrap() {
+        assert!(before - unread(&decoder) <= 4);
+        before = unread(&decoder);
+    }
+    assert_eq!(gathered.len(), 80 << 17);
+}
+
 #[test]
 fn one_known_coding_is_decoded_and_no_other_nor_two() {
     let of = |values: &[&str]| Coding::of(values.iter().map(|value| value.as_bytes()));

@@ -106,6 +106,7 @@ fn snapshot(documents: &str, credentials_generation: u64) -> Snapshot {
         connections,
         rules,
         masks: Vec::new(),
+        mask_cuts: std::collections::BTreeMap::new(),
     }
 }
 

@@ -225,10 +225,17 @@ fn each_example_is_masked_in_a_long_text_as_the_oracle_masks_it() {
     let masking = masking(rules);
     let mut scratch = masking.profile.scratch();
     for text in Texts::new().parts {
-        // Behind a text that is long enough for the engine for literals.
-        let long = format!("{FILLER}{text}");
+        // In a text that is long enough for the engine for literals, before and behind.
+        let long = format!("{FILLER}{text} {FILLER}");
         assert_eq!(mask_text(&masking, &mut scratch, &long), oracle.masked(&long, false));
     }
+}
+
+#[test]
+fn no_rule_of_the_catalogue_is_looked_for_everywhere() {
+    let rules: Vec<Rule> = catalogue().iter().flat_map(|detector| detector.rules()).collect();
+    let profile = Profile::from_rules(rules).unwrap();
+    assert_eq!(profile.warnings(), Vec::<String>::new());
 }
 
 #[test]

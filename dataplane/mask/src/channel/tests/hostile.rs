@@ -186,3 +186,33 @@ fn silence_lets_go_of_everything_and_the_text_goes_on() {
         assert_eq!(String::from_utf8_lossy(&out), format!("{shown} and on. "));
     }
 }
+
+#[test]
+fn the_rest_of_a_value_behind_a_silence_belongs_to_it() {
+    let masking = masking_of_catalogue();
+    let mut scratch = masking.profile.scratch();
+    for (pieces, shown) in [
+        (&["card 4111 1111 11", "11 1111, ok"][..], "card ***, ok"),
+        (&["card 4111 ", "1111 1111 ", "11", "11, ok"], "card ***, ok"),
+        (&["mail jane.doe", "@example.org and on"], "mail *** and on"),
+        (&["mail jane.doe", " and on"], "mail *** and on"),
+        (&["mail jane.doe@example.or", "g and on"], "mail [EMAIL_ADDRESS] and on"),
+        (&["ssn 536-9", "0-4399."], "ssn ***."),
+    ] {
+        let (mut channel, mut out) = (Channel::new(false), Vec::new());
+        let before = scratch.masked();
+        for (index, piece) in pieces.iter().enumerate() {
+            channel.push(&masking, &mut scratch, piece.as_bytes(), &mut out);
+            if index + 1 < pieces.len() {
+                channel.stalled(&masking, &mut scratch, false, &mut out);
+                assert_eq!(channel.held_bytes(), 0);
+            }
+        }
+        channel.finish(&masking, &mut scratch, &mut out);
+        let told = String::from_utf8_lossy(&out).replace("***", "*");
+        let told = told.replace("**", "*").replace("**", "*").replace('*', "***");
+        assert_eq!(told, shown, "{pieces:?}");
+        let is_value = !shown.contains("*** and on") || pieces[1].starts_with('@');
+        assert_eq!(scratch.masked() - before, u64::from(is_value), "{pieces:?}");
+    }
+}

@@ -40,8 +40,8 @@ impl Oracle {
         Self { rules: rules.iter().map(read).collect() }
     }
 
-    /// The masked text: overlapping values are one, named by the longest of those that begin
-    /// first.
+    /// The masked text: overlapping values are one, named by one that goes on, or the
+    /// longest, of those that begin first.
     pub(super) fn masked(&self, text: &str, escapes: bool) -> String {
         let mut folded = Folded::default();
         Folder::new(escapes).fold(text.as_bytes(), 0, true, &mut folded);
@@ -49,8 +49,11 @@ impl Oracle {
         let mut all = Vec::new();
         for (index, read) in self.rules.iter().enumerate() {
             let values = read.values(&bytes).into_iter();
-            // A value that its front decides is as long as its front when names are compared.
-            all.extend(values.map(|one| (one.begin, Reverse(one.end), index, one.run_end)));
+            // A value that its front decides names what others find in it.
+            let order = |run_end: Option<usize>, end| (run_end.is_none(), Reverse(end));
+            all.extend(
+                values.map(|one| (one.begin, order(one.run_end, one.end), index, one.run_end)),
+            );
         }
         all.sort();
         let (mut out, mut sent, mut covered) = (Vec::new(), 0, 0);
@@ -61,7 +64,7 @@ impl Oracle {
                 let name = &self.rules[rule].rule.detector;
                 out.extend_from_slice(format!("[{name}]").as_bytes());
             }
-            let last = run_end.unwrap_or(end.0);
+            let last = run_end.unwrap_or(end.1.0);
             if last > covered {
                 covered = last;
                 sent = sent.max(folded.end_of(last - 1));

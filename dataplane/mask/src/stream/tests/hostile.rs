@@ -61,6 +61,29 @@ fn an_event_that_is_too_large_is_refused() {
 }
 
 #[test]
+fn texts_that_may_come_whole_again_are_kept_up_to_a_number_of_bytes() {
+    let event = |name: usize, bytes: usize| {
+        format!("data: {{\"text_{name}\":\"{}\"}}\n\n", "x ".repeat(bytes / 2))
+    };
+    let mut run = Run::sse(Surface::Tensors);
+    for bytes in [400_000, 800_000, 900_000, 1_000_000] {
+        assert_eq!(run.event(&event(0, bytes)), event(0, bytes));
+    }
+    assert_eq!(run.try_event(event(1, 100_000).as_bytes()), Err(Unmaskable::TooManyTexts));
+    let mut run = Run::sse(Surface::Tensors);
+    for name in 0..TEXTS_MAX {
+        assert_eq!(run.event(&event(name, 4_000)), event(name, 4_000));
+    }
+    assert_eq!(run.try_event(event(0, 500_000).as_bytes()), Err(Unmaskable::TooManyTexts));
+    // Texts that come piece by piece are not kept.
+    let mut run = Run::sse(Surface::OpenAiChat);
+    for choice in 0..4 {
+        let delta = format!("{{\"content\":\"{}\"}}", "x ".repeat(400_000));
+        run.data(&chunk(choice, &delta, "null"));
+    }
+}
+
+#[test]
 fn deep_nesting_and_bytes_that_are_no_text_are_refused() {
     let deep = format!("data: {}1{}\n\n", "[".repeat(100), "]".repeat(100));
     let mut run = Run::sse(Surface::OpenAiChat);
