@@ -75,22 +75,22 @@ fn escape_length(text: &[u8]) -> Result<usize, JsonError> {
                     if is_low { Ok(12) } else { Err(JsonError::Surrogate) }
                 }
                 0xdc00..=0xdfff => Err(JsonError::Surrogate),
-                _ => Ok(6),
+                0..=0xd7ff | 0xe000..=0xffff => Ok(6),
             }
         }
         _ => Err(JsonError::Syntax),
     }
 }
 
-fn unit_escape(text: &[u8]) -> Option<u32> {
+fn unit_escape(text: &[u8]) -> Option<u16> {
     text.starts_with(b"\\u").then(|| unit(text)).flatten()
 }
 
 /// The UTF-16 code unit of `\uXXXX`.
-fn unit(text: &[u8]) -> Option<u32> {
+fn unit(text: &[u8]) -> Option<u16> {
     let digits = text.get(2..6)?;
-    digits.iter().try_fold(0_u32, |unit, byte| {
-        let digit = char::from(*byte).to_digit(16)?;
+    digits.iter().try_fold(0_u16, |unit, byte| {
+        let digit = u16::try_from(char::from(*byte).to_digit(16)?).ok()?;
         Some(unit << 4 | digit)
     })
 }
@@ -192,11 +192,11 @@ fn escape(text: &[u8]) -> (char, usize) {
 
 fn unicode_escape(text: &[u8]) -> (char, usize) {
     let Some(high) = unit(text) else { return (char::REPLACEMENT_CHARACTER, 2) };
-    if let Some(character) = char::from_u32(high) {
+    if let Some(character) = char::from_u32(high.into()) {
         return (character, 6);
     }
     let low = text.get(6..).and_then(unit_escape).unwrap_or_default();
-    let (high, low) = (high & 0x3ff, low & 0x3ff);
+    let (high, low) = (u32::from(high & 0x3ff), u32::from(low & 0x3ff));
     let character = char::from_u32((high << 10 | low).saturating_add(0x1_0000));
     (character.unwrap_or(char::REPLACEMENT_CHARACTER), 12)
 }
