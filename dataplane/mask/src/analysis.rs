@@ -264,18 +264,24 @@ impl Analysis {
         if self.known.len() >= KNOWN_MAX || self.known.contains_key(&key) {
             return;
         }
+        let folded = question::seen(text, escapes);
+        // An analyser may take a question without a letter for a mistake.
+        if !may_name(&folded.bytes) {
+            self.known.insert(key, Some(Box::default()));
+            return;
+        }
         if self.cut == Cut::Passage
             && let Some(last) = self.open.back_mut()
             && last.text().len().saturating_add(text.len()) <= cut::PASSAGE_BYTES_MAX
         {
-            last.add(key, text, escapes);
+            last.add(key, text, folded);
             self.known.insert(key, None);
             return;
         }
         if self.asked < QUESTIONS_MAX {
             self.asked = self.asked.saturating_add(1);
             let mut question = Question::default();
-            question.add(key, text, escapes);
+            question.add(key, text, folded);
             self.open.push_back(question);
             self.known.insert(key, None);
         }

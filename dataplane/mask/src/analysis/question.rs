@@ -41,6 +41,20 @@ pub(super) fn may_name(text: &[u8]) -> bool {
     text.windows(2).any(is_pair) || text.iter().any(|byte| matches!(byte, b'&' | b'%' | b'\\'))
 }
 
+/// What a reader sees of a text.
+pub(super) fn seen(text: &[u8], escapes: bool) -> Folded {
+    let mut folded = Folded::default();
+    let mut folder = Folder::new(escapes);
+    let mut decided = 0;
+    loop {
+        let rest = text.get(decided..).unwrap_or_default();
+        decided = decided.saturating_add(folder.fold(rest, decided, true, &mut folded));
+        if !folder.take_flood() {
+            return folded;
+        }
+    }
+}
+
 /// What an analyser is asked.
 #[derive(Clone, Debug, Default)]
 pub struct Question {
@@ -92,22 +106,12 @@ impl Question {
         self.parts.iter().map(|part| &part.key)
     }
 
-    /// Asks about a text as well: as a reader sees it, where that is text at all.
-    pub(super) fn add(&mut self, key: Key, text: &[u8], escapes: bool) {
+    /// Asks about a text as well, with what a reader sees of it; that, where it is text at all.
+    pub(super) fn add(&mut self, key: Key, text: &[u8], folded: Folded) {
         if !self.parts.is_empty() {
             self.text.push_str(BETWEEN);
         }
         let start = self.text.len();
-        let mut folded = Folded::default();
-        let mut folder = Folder::new(escapes);
-        let mut decided = 0;
-        loop {
-            let rest = text.get(decided..).unwrap_or_default();
-            decided = decided.saturating_add(folder.fold(rest, decided, true, &mut folded));
-            if !folder.take_flood() {
-                break;
-            }
-        }
         let folded = match std::str::from_utf8(&folded.bytes) {
             Ok(seen) => {
                 self.text.push_str(seen);
@@ -172,7 +176,11 @@ mod tests {
     fn question(texts: &[&str]) -> Question {
         let mut question = Question::default();
         for text in texts {
-            question.add(key(text.as_bytes(), false), text.as_bytes(), false);
+            question.add(
+                key(text.as_bytes(), false),
+                text.as_bytes(),
+                seen(text.as_bytes(), false),
+            );
         }
         question
     }
@@ -225,7 +233,7 @@ mod tests {
     fn escapes_of_json_are_undone_before_an_analyser_reads_them() {
         let text = br"Zo\u00e9\nis \u0022it\u0022";
         let mut question = Question::default();
-        question.add(key(text, true), text, true);
+        question.add(key(text, true), text, seen(text, true));
         assert!(question.text().starts_with("Zoé"), "{}", question.text());
         let placed = question.placed(&[found(0, 3)], 1).unwrap();
         assert_eq!(placed, [[(0..8, 0)]]);

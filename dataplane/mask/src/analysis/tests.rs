@@ -45,6 +45,7 @@ enum Answers {
 fn answer(analysis: &mut Analysis, answers: Answers, asked: &mut Vec<String>) {
     while let Some(question) = analysis.question() {
         let text = question.text().to_owned();
+        assert!(!text.trim().is_empty(), "nothing is asked: {text:?}");
         asked.push(text.clone());
         match answers {
             Answers::Never => analysis.give_up(),
@@ -266,7 +267,7 @@ fn text_with_too_many_names_is_refused_or_redacted_and_never_passed() {
 fn names_across_many_texts_are_bounded_before_they_are_kept() {
     let mut question = Question::default();
     for number in 0..2_000_u16 {
-        question.add(key(&number.to_be_bytes(), false), b"ab", false);
+        question.add(key(&number.to_be_bytes(), false), b"ab", question::seen(b"ab", false));
     }
     let end = question.text().chars().count();
     let across = vec![Found { entity: 0, start: 0, end }; 2_000];
@@ -300,6 +301,15 @@ fn text_without_words_is_not_asked_about_and_the_same_text_once() {
     let mut stream = Stream::new("", Answers::Well);
     stream.texts(&["1. 2. 3!\n\n", "Zoé. ", "Zoé. ", "- \n"]).unwrap();
     assert_eq!(stream.asked, ["Zoé. "]);
+}
+
+#[test]
+fn a_text_of_which_nothing_is_seen_is_not_asked_about() {
+    for unseen in ["\u{200b}\u{200b}", "\u{ad}\u{ad}\u{ad}", "&shy;&shy;", "\u{2060} \u{feff}"] {
+        let body = format!("{{\"text\":\"{unseen}\"}}");
+        let (masked, asked) = whole(Media::Json, &body, Answers::Well);
+        assert_eq!((masked.unwrap(), asked.len()), (body, 0), "{unseen:?}");
+    }
 }
 
 #[test]
