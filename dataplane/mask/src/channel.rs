@@ -223,7 +223,7 @@ impl Channel {
         if until == (Until::Stalled { release: false }) && sure < before {
             // What was redacted stays known: the rest of a value belongs to it.
             let (known, to) = self.doubted;
-            let from = if known < to { known } else { sure.max(self.covered) };
+            let from = if to > sure { known } else { sure.max(self.covered) };
             self.doubted = (from, before);
             self.cover(before);
             self.done = sure;

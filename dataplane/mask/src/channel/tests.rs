@@ -143,6 +143,55 @@ proptest! {
     }
 }
 
+/// A masked text without tags and stars: what a reader gets of the text.
+fn shown(masked: &str) -> String {
+    let mut out = String::new();
+    let mut rest = masked;
+    while let Some((clean, behind)) = rest.split_once('[') {
+        out.push_str(clean);
+        rest = behind.split_once(']').map_or("", |(_, behind)| behind);
+    }
+    (out + rest).replace('*', "")
+}
+
+/// Whether one text is the other without some of its characters.
+fn is_part(part: &str, whole: &str) -> bool {
+    let mut whole = whole.chars();
+    part.chars().all(|wanted| whole.any(|one| one == wanted))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(3_000))]
+
+    #[test]
+    fn silences_show_nothing_of_a_value_and_lose_no_more_than_what_was_held(
+        parts in prop::collection::vec(fragment(), 1..60),
+        cuts in prop::collection::vec((1_usize..9, prop::bool::ANY), 1..8),
+    ) {
+        let text = parts.concat();
+        let masking = masking_of_all();
+        let mut scratch = masking.profile.scratch();
+        let (mut channel, mut out) = (Channel::new(false), Vec::new());
+        let (mut rest, mut cuts, mut held) = (text.as_str(), cuts.iter().cycle(), 0);
+        while !rest.is_empty() {
+            let (length, is_silent) = *cuts.next().unwrap();
+            let (piece, behind) = rest.split_at(rest.ceil_char_boundary(length.min(rest.len())));
+            channel.push(&masking, &mut scratch, piece.as_bytes(), &mut out);
+            if is_silent {
+                held += channel.held_bytes();
+                channel.stalled(&masking, &mut scratch, false, &mut out);
+                prop_assert_eq!(channel.held_bytes(), 0);
+            }
+            rest = behind;
+        }
+        channel.finish(&masking, &mut scratch, &mut out);
+        let got = shown(&String::from_utf8(out).unwrap());
+        let clean = shown(&masked_by_oracle(&rules(), &text));
+        prop_assert!(is_part(&got, &clean), "{:?} of {:?}: {:?}", got, clean, text);
+        prop_assert!(got.len() + held >= clean.len(), "{:?} of {:?}: {:?}", got, clean, text);
+    }
+}
+
 #[test]
 fn the_rules_of_these_tests_take_every_way() {
     let masking = masking_of_all();

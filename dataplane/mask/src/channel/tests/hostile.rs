@@ -216,3 +216,16 @@ fn the_rest_of_a_value_behind_a_silence_belongs_to_it() {
         assert_eq!(scratch.masked() - before, u64::from(is_value), "{pieces:?}");
     }
 }
+
+#[test]
+fn a_value_is_counted_once_however_many_silences_there_were() {
+    let masking = masking_of_catalogue();
+    let mut scratch = masking.profile.scratch();
+    let (mut channel, mut out) = (Channel::new(false), Vec::new());
+    for piece in ["jane.doe", " and on. mail bob@example.or", "g and"] {
+        channel.push(&masking, &mut scratch, piece.as_bytes(), &mut out);
+        channel.stalled(&masking, &mut scratch, false, &mut out);
+    }
+    assert_eq!(String::from_utf8_lossy(&out), "*** and on. mail [EMAIL_ADDRESS] ***");
+    assert_eq!(scratch.masked(), 1);
+}
