@@ -6,7 +6,7 @@ mod properties;
 mod repeats;
 
 use super::*;
-use crate::sample::{Run, terms};
+use crate::sample::{Run, real_masking, terms};
 
 fn chunk(choice: u32, delta: &str, finish: &str) -> String {
     format!(
@@ -280,5 +280,38 @@ fn an_index_is_the_same_number_in_whatever_form_it_comes() {
         run.data(&event("0", "sec-1"));
         let shown = run.data(&event(form, "23 "));
         assert_eq!(shown, format!("data: {}\n\n", event(form, "[SECRET] ")), "{form}");
+    }
+}
+
+#[test]
+fn a_silence_behind_a_backslash_leaves_json_that_can_be_read() {
+    for (first, second) in
+        [(r#"{"c":"password: ab\"#, r#""c"}"#), (r#"{"c":"password: ab\"#, r#"\"}"#)]
+    {
+        let part = |text: &str| {
+            let text = serde_json::to_string(text).unwrap();
+            chunk(
+                0,
+                &format!(r#"{{"tool_calls":[{{"index":0,"function":{{"arguments":{text}}}}}]}}"#),
+                "null",
+            )
+        };
+        let refuse = terms(Unreadable::Refuse);
+        let mut run = Run::with(real_masking(), Surface::OpenAiChat, StreamKind::Sse, refuse);
+        run.data(&part(first));
+        run.stalled();
+        run.data(&part(second));
+        run.end();
+        let out = String::from_utf8(run.out).unwrap();
+        let events = out.lines().filter_map(|line| line.strip_prefix("data: "));
+        let arguments: String = events
+            .map(|json| {
+                let event: serde_json::Value = serde_json::from_str(json).unwrap();
+                let call = &event["choices"][0]["delta"]["tool_calls"][0]["function"]["arguments"];
+                call.as_str().unwrap_or_default().to_owned()
+            })
+            .collect();
+        let read: Result<serde_json::Value, _> = serde_json::from_str(&arguments);
+        assert!(read.is_ok(), "{arguments}");
     }
 }
