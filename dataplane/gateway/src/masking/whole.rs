@@ -105,8 +105,9 @@ fn is_stream_of_json(text: &[u8]) -> bool {
     let head = text.get(..FIRST_BYTES_MAX).unwrap_or(text);
     let mut texts = serde_json::Deserializer::from_slice(head).into_iter::<IgnoredAny>();
     match texts.next() {
-        // One without its end, or too long for what prose could begin with.
-        Some(Err(error)) => return error.is_eof(),
+        // One without its end, or too long for what prose could begin with; or one that this reader
+        // does not take, with others behind it.
+        Some(Err(error)) => return error.is_eof() || has_object_behind(text),
         Some(Ok(IgnoredAny)) => {}
         None => return false,
     }
@@ -125,6 +126,13 @@ fn is_stream_of_json(text: &[u8]) -> bool {
     let next = lines.find(|line| !line.trim_ascii().is_empty());
     behind.trim_ascii_start().starts_with(b"{")
         || (behind.trim_ascii().is_empty() && next.is_some_and(begins))
+}
+
+/// Whether an object with members begins a line but the first, or stands directly behind another.
+fn has_object_behind(text: &[u8]) -> bool {
+    let mut lines = text.split(|byte| matches!(byte, b'\n' | b'\r')).skip(1);
+    let begins = |line: &[u8]| line.trim_ascii_start().starts_with(b"{\"");
+    lines.any(begins) || text.windows(3).any(|bytes| bytes == b"}{\"")
 }
 
 fn undecodable(why: Undecodable) -> Reason {

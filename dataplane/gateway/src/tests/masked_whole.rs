@@ -173,6 +173,19 @@ fn prose_that_begins_like_json_is_masked_as_text() {
 }
 
 #[test]
+fn a_stream_under_the_type_of_a_text_is_no_text_also_where_its_front_can_not_be_read() {
+    let deep = format!("{{\"a\":{}1{}}}", "[".repeat(130), "]".repeat(130));
+    let values = "{\"response\":\"EMP-12\"}\n{\"response\":\"3456\"}\n";
+    for front in [format!("{deep}\n"), deep, "{'status': 1}\n".to_owned()] {
+        let mut stage = stage("");
+        let body = format!("{front}{values}");
+        let head = "Content-Type: text/plain\r\n";
+        let answer = ask(&mut stage, &whole("200 OK", head, body.as_bytes()));
+        assert_eq!((answer.status, text(&answer).contains("3456")), (502, false), "{body}");
+    }
+}
+
+#[test]
 fn a_whole_answer_beyond_what_its_mask_takes_is_502_unmaskable() {
     let mut stage = stage("masked_bytes_max: 1024\n");
     let long = "x".repeat(1_025);
