@@ -136,7 +136,9 @@ impl<'a> LongRuns<'a> {
             let begin = word.saturating_sub(before.iter().rev().take_while(|b| is_in(b)).count());
             let behind = self.text.get(word..)?;
             let end = word.saturating_add(behind.iter().take_while(|b| is_in(b)).count());
-            self.at = end.max(word.saturating_add(1));
+            // What may be in some run and is in none of these is passed over at once.
+            let outside = behind.iter().take_while(|byte| !is_in(byte)).count();
+            self.at = end.max(word.saturating_add(outside));
             if end.saturating_sub(begin) >= self.runs.bytes_min {
                 return Some((begin, end));
             }
