@@ -37,8 +37,8 @@ const NAMES_MAX: usize = 4 << 10;
 /// Questions that are out at a time, a core.
 const ASKING_MAX: usize = 256;
 
-/// Failures in a row after which an analyser is left alone, and for how long: what is done without
-/// it is done at once then.
+/// Failures in a row (no connection, no answer in time) after which an analyser is left alone, and
+/// for how long: what is done without it is done at once then.
 const FAILURES_MAX: u32 = 5;
 const LEFT_ALONE: Duration = Duration::from_secs(5);
 
@@ -217,8 +217,9 @@ impl CoreAnalyzer {
         Ok(())
     }
 
-    /// What an outcome says about the analyser. How long many questions take together, and how much
-    /// there is to answer, is up to the text: one caller could have it left alone.
+    /// What an outcome says about the analyser. How long many questions take together, how much
+    /// there is to answer, and what it can not answer well, is up to the text: one caller could
+    /// have it left alone. An answer in time, of whatever kind, makes nobody wait.
     fn learn<N: Network>(&self, core: &Core<N>, outcome: AnalyzerOutcome, took: Duration) {
         let (state, now) = (&self.state, core.network.now());
         let failed = match outcome {
@@ -227,11 +228,12 @@ impl CoreAnalyzer {
                 return;
             }
             AnalyzerOutcome::Timeout => took >= self.limit(),
-            AnalyzerOutcome::Unreachable | AnalyzerOutcome::Refused | AnalyzerOutcome::Invalid => {
-                true
-            }
+            AnalyzerOutcome::Unreachable => true,
             AnalyzerOutcome::TooMuch => return,
-            AnalyzerOutcome::LeftAlone | AnalyzerOutcome::Busy => false,
+            AnalyzerOutcome::Refused
+            | AnalyzerOutcome::Invalid
+            | AnalyzerOutcome::LeftAlone
+            | AnalyzerOutcome::Busy => false,
         };
         if failed {
             state.failures.set(state.failures.get().saturating_add(1));

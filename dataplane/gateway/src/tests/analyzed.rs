@@ -311,15 +311,29 @@ fn one_time_counts_for_all_questions_of_an_event_and_of_a_whole_answer() {
 
 #[test]
 fn an_analyser_that_keeps_failing_is_left_alone_for_a_while() {
-    let (mut stage, played) = stage(", unavailable: pass", Play::Answers(503, b""));
+    let (mut stage, played) = stage(", unavailable: pass", Play::Closes);
     let names: Vec<String> = (0..8).map(|number| format!("Name no {number}. ")).collect();
     let contents: Vec<&str> = names.iter().map(String::as_str).collect();
     relayed(&mut stage, &contents);
     assert_eq!(played.asked.borrow().len(), 5);
-    assert_eq!((outcome(&stage, "refused"), outcome(&stage, "left_alone")), (5, 3));
+    assert_eq!((outcome(&stage, "unreachable"), outcome(&stage, "left_alone")), (5, 3));
     stage.simulation.advance(Duration::from_secs(5));
     relayed(&mut stage, &["Once more. "]);
     assert_eq!(played.asked.borrow().len(), 6);
+}
+
+#[test]
+fn what_an_analyser_can_not_answer_well_does_not_have_it_left_alone() {
+    for (play, told) in
+        [(Play::Answers(500, b""), "refused"), (Play::Answers(200, b"{"), "invalid")]
+    {
+        let (mut stage, played) = stage(", unavailable: pass", play);
+        let names: Vec<String> = (0..8).map(|number| format!("Name no {number}. ")).collect();
+        let contents: Vec<&str> = names.iter().map(String::as_str).collect();
+        relayed(&mut stage, &contents);
+        assert_eq!(played.asked.borrow().len(), 8, "{told}");
+        assert_eq!((outcome(&stage, told), outcome(&stage, "left_alone")), (8, 0));
+    }
 }
 
 #[test]
