@@ -12,6 +12,7 @@ pub(crate) use gate::{RUN_WORD_BYTES, beside_min};
 
 use std::cmp::Reverse;
 
+use crate::action::Action;
 use crate::automaton::GaveUp;
 use crate::channel::Place;
 use crate::places::may_begin;
@@ -44,6 +45,9 @@ impl Match {
         (self.value, !self.is_open, Reverse(self.end), self.rule)
     }
 }
+
+/// A rule, or what else was found, and a place.
+type Found = (usize, usize);
 
 /// One search.
 struct Search<'a> {
@@ -82,17 +86,19 @@ impl Search<'_> {
         Ok(())
     }
 
+    /// Whether a match of a rule may begin at a place, by what can be seen at once.
+    fn may_match(&self, rule: &Compiled, start: usize) -> bool {
+        may_stand_behind(&rule.rule.before, self.text, start)
+            && may_begin(&rule.places, self.text.get(start..).unwrap_or_default())
+            && self.masking.action(rule.detector) != Action::Off
+    }
+
     /// Looks whether a rule matches from a place on. `true`: it does, with the longest value that
     /// its pattern has there.
     fn try_rule(&mut self, rule: usize, start: usize) -> Result<bool, GaveUp> {
         let masking = self.masking;
         let Some(compiled) = masking.profile.rules.get(rule) else { return Ok(false) };
-        let is_off = masking.action(compiled.detector) == crate::action::Action::Off;
-        let here = self.text.get(start..).unwrap_or_default();
-        if !may_begin(&compiled.places, here)
-            || is_off
-            || !may_stand_behind(&compiled.rule.before, self.text, start)
-        {
+        if !self.may_match(compiled, start) {
             return Ok(false);
         }
         let mut values = std::mem::take(&mut self.scratch.lists.values);
@@ -118,13 +124,38 @@ impl Search<'_> {
         }
         self.scratch.lists.values = values;
         result?;
-        let Some((value, end)) = best else { return Ok(false) };
+        Ok(best.is_some_and(|best| self.note(rule, compiled, start, best)) && is_longest)
+    }
+
+    /// The same where the ends of its matches from there are known, in their order.
+    fn try_ends(&mut self, rule: usize, start: usize, ends: &[Found]) -> Result<(), GaveUp> {
+        let masking = self.masking;
+        let Some(compiled) = masking.profile.rules.get(rule) else { return Ok(()) };
+        if compiled.lead.is_some() || compiled.trail.is_some() {
+            return self.try_rule(rule, start).map(|_| ());
+        }
+        if self.may_match(compiled, start)
+            && let Some(end) = self.longest(compiled, start, ends.iter().map(|(_, end)| *end))?
+        {
+            self.note(rule, compiled, start, (start, end));
+        }
+        Ok(())
+    }
+
+    /// Puts a match into the list, if a word stands before it where one must.
+    fn note(
+        &mut self,
+        rule: usize,
+        compiled: &Compiled,
+        start: usize,
+        (value, end): (usize, usize),
+    ) -> bool {
         if !has_context(compiled, self.text, start) {
-            return Ok(false);
+            return false;
         }
         let is_open = compiled.rule.run.is_some();
         self.scratch.matches.push(Match { start, value, end, is_open, rule });
-        Ok(is_longest)
+        true
     }
 
     /// The end of the longest value from a place on.
@@ -136,25 +167,29 @@ impl Search<'_> {
     ) -> Result<Option<usize>, GaveUp> {
         let mut ends = std::mem::take(&mut self.scratch.lists.ends);
         ends.clear();
-        let mut result = self.ends(compiled.value, value, &mut ends);
-        let mut best = None;
-        for (index, end) in ends.iter().rev().enumerate() {
-            if result.is_err() {
-                break;
-            }
-            let bytes = self.text.get(value..*end).unwrap_or_default();
-            match self.goes_on(compiled, *end) {
-                Ok(true) if (compiled.rule.is_valid)(bytes) => {
-                    best = Some(*end);
-                    *is_longest &= index == 0;
-                    break;
-                }
-                Ok(_) => {}
-                Err(error) => result = Err(error),
-            }
+        let walked = self.ends(compiled.value, value, &mut ends);
+        let found = walked.and_then(|()| self.longest(compiled, value, ends.iter().copied()));
+        if let Ok(Some(end)) = found {
+            *is_longest &= ends.last() == Some(&end);
         }
         self.scratch.lists.ends = ends;
-        result.map(|()| best)
+        found
+    }
+
+    /// The last of some ends of a value, with which it is one.
+    fn longest(
+        &mut self,
+        compiled: &Compiled,
+        value: usize,
+        ends: impl DoubleEndedIterator<Item = usize>,
+    ) -> Result<Option<usize>, GaveUp> {
+        for end in ends.rev() {
+            let bytes = self.text.get(value..end).unwrap_or_default();
+            if self.goes_on(compiled, end)? && (compiled.rule.is_valid)(bytes) {
+                return Ok(Some(end));
+            }
+        }
+        Ok(None)
     }
 
     /// Whether what must stand behind a value does.

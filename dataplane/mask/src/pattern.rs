@@ -316,6 +316,31 @@ pub(crate) fn anchor(hir: &Hir) -> Option<Anchor> {
     best.map(|(_, anchor)| anchor)
 }
 
+/// What a pattern is a run of, and the shortest, where it is one: bytes of one set, any number of
+/// them up to its longest.
+pub(crate) fn run(hir: &Hir) -> Option<(ByteSet, usize)> {
+    let of_bytes = |hir: &Hir| match hir.kind() {
+        HirKind::Class(class) if hir.properties().maximum_len() == Some(1) => {
+            Some(bytes_of(class).fold(ByteSet::NONE, ByteSet::with))
+        }
+        _ => None,
+    };
+    let mut parts = Vec::new();
+    flatten(hir, &mut parts);
+    let mut all = None;
+    for part in parts.iter().filter(|part| *part.kind() != HirKind::Empty) {
+        let set = match part.kind() {
+            HirKind::Repetition(repetition) => of_bytes(&repetition.sub)?,
+            _ => of_bytes(part)?,
+        };
+        if all.is_some_and(|known| known != set) {
+            return None;
+        }
+        all = Some(set);
+    }
+    Some((all?, hir.properties().minimum_len()?))
+}
+
 /// How seldom other text has a literal.
 fn rarity(literal: &[u8]) -> usize {
     let first = match literal.first() {
@@ -331,10 +356,10 @@ fn flatten(hir: &Hir, parts: &mut Vec<Hir>) {
         HirKind::Concat(inner) => inner.iter().for_each(|part| flatten(part, parts)),
         HirKind::Capture(capture) => flatten(&capture.sub, parts),
         // Its first time by itself.
-        HirKind::Repetition(Repetition { min: 1.., max, greedy, sub }) => {
+        HirKind::Repetition(Repetition { min: min @ 1.., max, greedy, sub }) => {
             flatten(sub, parts);
             let rest = Repetition {
-                min: 0,
+                min: min.saturating_sub(1),
                 max: max.map(|max| max.saturating_sub(1)),
                 greedy: *greedy,
                 sub: sub.clone(),

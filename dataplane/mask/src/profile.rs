@@ -183,16 +183,44 @@ pub(crate) struct Anchor {
     pub(crate) heads: Vec<Head>,
 }
 
-/// What stands before an anchor.
+/// A rule of an anchor.
 #[derive(Clone, Debug)]
 pub(crate) struct Head {
     pub(crate) rule: usize,
-    /// Index among the heads; `None`: nothing stands there.
-    pub(crate) pattern: Option<usize>,
-    /// Longest, in bytes.
+    pub(crate) before: Before,
+    /// Longest that stands before the anchor, in bytes.
     pub(crate) bytes_max: usize,
     /// What may stand at the first places from the anchor on.
     pub(crate) tail: Box<[ByteSet]>,
+}
+
+/// What of a match stands before its anchor.
+#[derive(Clone, Debug)]
+pub(crate) enum Before {
+    Nothing,
+    Run(HeadRun),
+    /// Index among the heads.
+    Pattern(usize),
+}
+
+/// Any number, within bounds, of bytes of one set.
+#[derive(Clone, Debug)]
+pub(crate) struct HeadRun {
+    pub(crate) bytes: ByteSet,
+    pub(crate) count_min: usize,
+    /// Whether a match may begin behind a byte of the set; otherwise only the longest run is one.
+    pub(crate) may_begin_within: bool,
+}
+
+impl HeadRun {
+    /// Tells how many of the last bytes of a text may be the run, the shortest first; returns how
+    /// many were looked at.
+    pub(crate) fn starts(&self, text: &[u8], mut tell: impl FnMut(usize)) -> usize {
+        let length = text.iter().rev().take_while(|byte| self.bytes.has(**byte)).count();
+        let shortest = if self.may_begin_within { self.count_min } else { length };
+        (shortest.max(self.count_min)..=length).for_each(&mut tell);
+        length
+    }
 }
 
 /// Rules that can begin and end anywhere.

@@ -7,38 +7,33 @@ use crate::profile::{Runs, TOKEN_DIGIT_WITHIN};
 /// Bytes that are passed over at once.
 const BLOCK_BYTES: usize = 64;
 
-/// Starts at one run of digits, in their order: of it, of the words before it, and of signs.
-pub(super) type Starts = [Option<usize>; TOKEN_DIGIT_WITHIN];
+/// Bytes that are looked at together, a bit each.
+const WINDOW_BYTES: usize = 64;
 
-/// Runs of digits in a text, each with the places where a match that has them may begin.
-pub(super) struct Digits<'a> {
+/// Where matches with a digit near their front may begin: at the start of a run of digits, of a
+/// word before one, and at signs.
+pub(super) struct DigitStarts<'a> {
     text: &'a [u8],
     place: Place,
+    /// The first digit that was not looked at stands here or later.
     at: usize,
-    /// Behind it a run's match would begin too late.
+    /// Behind it a match with a digit would begin too late.
     end: usize,
+    /// Starts that were found, from `window` on.
+    bits: u64,
+    window: usize,
+    /// Starts before it were told.
+    told: usize,
 }
 
-impl<'a> Digits<'a> {
+impl<'a> DigitStarts<'a> {
     pub(super) fn new(text: &'a [u8], place: Place) -> Self {
         let end = place.before.saturating_add(TOKEN_DIGIT_WITHIN).min(text.len());
-        Self { text, place, at: place.from, end }
+        Self { text, place, at: place.from, end, bits: 0, window: 0, told: place.from }
     }
 
-    /// The starts at the next run, in their order.
-    pub(super) fn next_starts(&mut self) -> Option<Starts> {
-        let run = self.next_run()?;
-        let mut end = run;
-        while end < self.end && self.is(end, |byte| byte.is_ascii_digit()) {
-            end = end.saturating_add(1);
-        }
-        self.at = end.max(run.saturating_add(1));
-        Some(self.starts(run))
-    }
-
-    /// Where the next run of digits begins. One that goes on from before the place counts too: the
-    /// byte before it decides what may begin there.
-    fn next_run(&mut self) -> Option<usize> {
+    /// Where the next digit stands.
+    fn next_digit(&mut self) -> Option<usize> {
         while self.at < self.end {
             let rest = self.text.get(self.at..self.end)?;
             let block = rest.get(..BLOCK_BYTES).unwrap_or(rest);
@@ -51,25 +46,59 @@ impl<'a> Digits<'a> {
         None
     }
 
-    fn starts(&self, run: usize) -> Starts {
-        let mut starts = [None; TOKEN_DIGIT_WITHIN];
-        let before = TOKEN_DIGIT_WITHIN.saturating_sub(1);
-        let lowest = run.saturating_sub(before).max(self.place.from);
-        let is_letter = |byte: u8| byte.is_ascii_alphanumeric();
-        for (slot, at) in starts.iter_mut().zip(lowest..=run) {
-            let begins_word = self.is(at, is_letter)
-                && !at.checked_sub(1).is_some_and(|before| self.is(before, is_letter));
-            let is_sign = self.is(at, |byte| byte == b'+' || byte == b'(');
-            if begins_word || is_sign || at == run {
-                *slot = Some(at);
-            }
-        }
-        starts
+    /// Finds the starts at the runs that begin from a digit on, up to the end of a window.
+    fn look(&mut self, digit: usize) {
+        self.window = digit.saturating_sub(TOKEN_DIGIT_WITHIN);
+        let to = self.window.saturating_add(WINDOW_BYTES).min(self.end);
+        self.at = to;
+        let text = self.text.get(self.window..to).unwrap_or_default();
+        let from = |index: usize| u64::MAX.checked_shl(bit(index, self.window)).unwrap_or(0);
+        // A run that goes on from before the place counts too: the byte before it decides what may
+        // begin there.
+        let digits = bits(text, |byte| byte.is_ascii_digit()) & from(self.place.from);
+        let runs = digits & !(digits << 1) & from(digit);
+        let letters = bits(text, |byte| byte.is_ascii_alphanumeric());
+        let words = letters & !(letters << 1);
+        let signs = bits(text, |byte| byte == b'+' || byte == b'(');
+        // Up to seven bytes before each run.
+        let near = runs | runs >> 1;
+        let near = near | near >> 2;
+        let near = near | near >> 4;
+        self.bits = ((words | signs) & near | runs) & from(self.told) & !from(self.place.before);
     }
+}
 
-    fn is(&self, index: usize, test: impl Fn(u8) -> bool) -> bool {
-        self.text.get(index).is_some_and(|byte| test(*byte))
+impl Iterator for DigitStarts<'_> {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        while self.bits == 0 {
+            let digit = self.next_digit()?;
+            self.look(digit);
+        }
+        let start = self.window.saturating_add(self.bits.trailing_zeros() as usize);
+        self.bits &= self.bits.wrapping_sub(1);
+        self.told = start.saturating_add(1);
+        Some(start)
     }
+}
+
+/// Which bit of a window a byte has.
+fn bit(index: usize, window: usize) -> u32 {
+    u32::try_from(index.saturating_sub(window)).unwrap_or(u32::MAX)
+}
+
+/// A bit for each byte of a window, the first one lowest.
+fn bits(window: &[u8], test: impl Fn(u8) -> bool) -> u64 {
+    // Each bit of the factor moves one byte's lowest bit to its place in the highest byte.
+    const GATHER: u64 = 0x0102_0408_1020_4080;
+    let mut marks = [0_u8; WINDOW_BYTES];
+    for (mark, byte) in marks.iter_mut().zip(window) {
+        *mark = u8::from(test(*byte));
+    }
+    let (words, _) = marks.as_chunks::<8>();
+    let gathered = words.iter().map(|word| u64::from_le_bytes(*word).wrapping_mul(GATHER) >> 56);
+    gathered.enumerate().fold(0, |all, (index, bits)| all | bits << (8 * index))
 }
 
 /// The first digit, eight bytes at a time.
@@ -185,8 +214,11 @@ fn may_run(byte: u8) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{LongRuns, RUN_WORD_BYTES, beside_min};
-    use crate::profile::Runs;
+    use proptest::prelude::*;
+
+    use super::{DigitStarts, LongRuns, RUN_WORD_BYTES, beside_min};
+    use crate::channel::Place;
+    use crate::profile::{Runs, TOKEN_DIGIT_WITHIN};
     use crate::rule::ByteSet;
 
     #[test]
@@ -210,6 +242,39 @@ mod tests {
                 let short = format!("{}{} it", " ".repeat(offset), "a".repeat(bytes_min - 1));
                 assert_eq!(LongRuns::new(short.as_bytes(), 0, &runs).next_run(), None);
             }
+        }
+    }
+
+    /// The same, looked at place by place.
+    fn starts_by_hand(text: &[u8], place: Place) -> Vec<usize> {
+        let is = |at: usize, test: fn(&u8) -> bool| text.get(at).is_some_and(test);
+        let is_run = |at: usize| {
+            is(at, u8::is_ascii_digit) && (at == place.from || !is(at - 1, u8::is_ascii_digit))
+        };
+        let begins = |at: usize| {
+            let is_word = is(at, u8::is_ascii_alphanumeric)
+                && (at == 0 || !is(at - 1, u8::is_ascii_alphanumeric));
+            is_word || is(at, |byte| b"+(".contains(byte))
+        };
+        let starts = (place.from..place.before)
+            .filter(|at| is_run(*at) || begins(*at) && (*at..at + TOKEN_DIGIT_WITHIN).any(is_run));
+        starts.collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        #[test]
+        fn matches_with_a_digit_begin_where_looking_byte_by_byte_says(
+            text in "([0-9]|[a-c +(-]|[a-z ]{1,40}|[0-9]{1,70}){0,40}",
+            from in 0_usize..200,
+            before in 0_usize..400,
+        ) {
+            let text = text.as_bytes();
+            let before = before.min(text.len());
+            let place = Place { from: from.min(before), before };
+            let found: Vec<usize> = DigitStarts::new(text, place).collect();
+            prop_assert_eq!(found, starts_by_hand(text, place));
         }
     }
 }

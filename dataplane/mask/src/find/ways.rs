@@ -6,7 +6,9 @@ use super::{Search, begins_with, gate};
 use crate::automaton::GaveUp;
 use crate::channel::Place;
 use crate::places::may_begin;
-use crate::profile::{Anchor, Anchors, Group, Led, Literal, Others, Runs, Tokens, Told, Ways};
+use crate::profile::{
+    Anchor, Anchors, Before, Group, Led, Literal, Others, Runs, Tokens, Told, Ways,
+};
 use crate::rule::CONTEXT_BYTES;
 
 /// A text shorter than this is looked through by pairs of bytes; calling the fast engine costs
@@ -127,23 +129,15 @@ impl Search<'_> {
         if tokens.plain.is_none() && tokens.told.is_none() {
             return Ok(());
         }
-        let mut last = None;
         let mut window = 0;
-        let mut gate = gate::Digits::new(self.text, self.place);
-        while let Some(starts) = gate.next_starts() {
-            for start in starts.into_iter().flatten() {
-                if last.is_some_and(|last| start <= last) || !self.place.has(start) {
-                    continue;
-                }
-                last = Some(start);
-                if let Some(group) = &tokens.plain {
-                    self.try_group(group, start)?;
-                }
-                if let Some(group) = &tokens.told
-                    && is_told(&self.scratch.lists.told.tokens, start, &mut window)
-                {
-                    self.try_group(group, start)?;
-                }
+        for start in gate::DigitStarts::new(self.text, self.place) {
+            if let Some(group) = &tokens.plain {
+                self.try_group(group, start)?;
+            }
+            if let Some(group) = &tokens.told
+                && is_told(&self.scratch.lists.told.tokens, start, &mut window)
+            {
+                self.try_group(group, start)?;
             }
         }
         Ok(())
@@ -200,22 +194,20 @@ impl Search<'_> {
         let Some(cache) = self.scratch.groups.get_mut(group.cache) else { return Err(GaveUp) };
         found.clear();
         let walked = group.automaton.forward(cache, None, self.text, start, |here| {
-            for pattern in here.patterns() {
-                let rule = group.rules.get(pattern).copied().unwrap_or(0);
-                if !found.contains(&(rule, 0)) {
-                    found.push((rule, 0));
-                }
-            }
+            found.extend(here.patterns().map(|pattern| (pattern, here.at)));
             true
         })?;
         self.spend(walked)?;
         if self.scratch.lists.found.is_empty() {
             return Ok(());
         }
-        let found = std::mem::take(&mut self.scratch.lists.found);
+        let mut found = std::mem::take(&mut self.scratch.lists.found);
+        found.sort_unstable();
         let mut result = Ok(());
-        for (rule, _) in found.iter().copied() {
-            result = result.and_then(|()| self.try_rule(rule, start).map(|_| ()));
+        for ends in found.chunk_by(|(one, _), (other, _)| one == other) {
+            let pattern = ends.first().map_or(0, |(pattern, _)| *pattern);
+            let Some(rule) = group.rules.get(pattern) else { continue };
+            result = result.and_then(|()| self.try_ends(*rule, start, ends));
         }
         self.scratch.lists.found = found;
         result
@@ -256,21 +248,28 @@ impl Search<'_> {
     fn anchored(&mut self, anchors: &Anchors, anchor: &Anchor, at: usize) -> Result<(), GaveUp> {
         let here = self.text.get(at..).unwrap_or_default();
         for head in anchor.heads.iter().filter(|head| may_begin(&head.tail, here)) {
-            let Some(pattern) = head.pattern else {
-                if self.place.has(at) {
-                    self.try_rule(head.rule, at)?;
-                }
-                continue;
-            };
             let lowest = at.saturating_sub(head.bytes_max).max(self.place.from);
-            let Some(cache) = &mut self.scratch.heads else { return Err(GaveUp) };
             let starts = &mut self.scratch.lists.starts;
             starts.clear();
-            let range = (lowest, at);
-            let note = |start| starts.push(start);
-            let walked = anchors.heads.backward(cache, Some(pattern), self.text, range, note)?;
-            self.spend(walked.saturating_add(1))?;
-            self.try_starts(head.rule)?;
+            match &head.before {
+                Before::Nothing => starts.push(at),
+                Before::Run(run) => {
+                    let before = self.text.get(lowest..at).unwrap_or_default();
+                    let walked = run.starts(before, |count| starts.push(at.saturating_sub(count)));
+                    self.spend(walked.saturating_add(1))?;
+                }
+                Before::Pattern(pattern) => {
+                    let Some(cache) = &mut self.scratch.heads else { return Err(GaveUp) };
+                    let range = (lowest, at);
+                    let note = |start| starts.push(start);
+                    let heads = &anchors.heads;
+                    let walked = heads.backward(cache, Some(*pattern), self.text, range, note)?;
+                    self.spend(walked.saturating_add(1))?;
+                }
+            }
+            if !self.scratch.lists.starts.is_empty() {
+                self.try_starts(head.rule)?;
+            }
         }
         Ok(())
     }

@@ -7,11 +7,14 @@ use regex_syntax::hir::Hir;
 
 use super::Literal as Kind;
 use super::compile::Read;
-use super::{Anchor, Anchors, Fronts, Group, Head, Led, Others, Pairs, Runs, Tells, Tokens, Ways};
+use super::{
+    Anchor, Anchors, Before, Fronts, Group, Head, HeadRun, Led, Others, Pairs, Runs, Tells, Tokens,
+    Ways,
+};
 use crate::automaton::{Automaton, Direction};
 use crate::find::{RUN_WORD_BYTES, beside_min};
 use crate::literals::{Engine, Literal, Literals};
-use crate::pattern::{anchor, digit_within, first_bytes, fronts};
+use crate::pattern::{anchor, digit_within, first_bytes, fronts, run};
 use crate::places::places;
 use crate::rule::{ByteSet, RULE_BYTES_MAX};
 
@@ -171,7 +174,7 @@ pub(super) fn ways(rules: &[Read]) -> Result<(Ways, Vec<String>, Engine), String
         })
         .collect();
     let words = words(&gathered, rules);
-    let anchors = anchors(gathered.anchors)?;
+    let anchors = anchors(gathered.anchors, rules)?;
     let (led, engine) = led(gathered.led, words, anchors.as_ref(), &mut warnings)?;
     let mut caches = 0;
     let mut group = |indices: &[usize]| group(indices, rules, &mut caches);
@@ -314,21 +317,30 @@ fn runs(indices: &[usize], rules: &[Read], caches: &mut usize) -> Result<Option<
 
 fn anchors(
     by_literal: BTreeMap<Vec<u8>, Vec<(usize, Hir, Hir)>>,
+    rules: &[Read],
 ) -> Result<Option<Anchors>, String> {
     if by_literal.is_empty() {
         return Ok(None);
     }
     let mut patterns = Vec::new();
     let mut list = Vec::new();
-    for (literal, rules) in by_literal {
-        let heads = rules.into_iter().map(|(rule, head, tail)| {
+    for (literal, anchored) in by_literal {
+        let heads = anchored.into_iter().map(|(rule, head, tail)| {
             let bytes_max = head.properties().maximum_len().unwrap_or(RULE_BYTES_MAX);
-            let pattern = (bytes_max > 0).then(|| {
-                patterns.push(head);
-                patterns.len().saturating_sub(1)
-            });
+            let guard = rules.get(rule).map_or(ByteSet::NONE, |one| one.rule.before.not);
+            let before = match run(&head) {
+                _ if bytes_max == 0 => Before::Nothing,
+                Some((bytes, count_min)) => {
+                    let may_begin_within = !bytes.is_within(guard);
+                    Before::Run(HeadRun { bytes, count_min, may_begin_within })
+                }
+                None => {
+                    patterns.push(head);
+                    Before::Pattern(patterns.len().saturating_sub(1))
+                }
+            };
             let tail = places(&tail).into_iter().take(super::PLACES_TESTED).collect();
-            Head { rule, pattern, bytes_max, tail }
+            Head { rule, before, bytes_max, tail }
         });
         let heads = heads.collect();
         let finder = Finder::new(&literal).into_owned();
