@@ -86,10 +86,66 @@ pub(crate) fn may_begin(sets: &[ByteSet], text: &[u8]) -> bool {
     text.len() >= sets.len() && sets.iter().zip(text).all(|(set, byte)| set.has(*byte))
 }
 
+/// Bits for rules: with more of them, some share one.
+const BITS: usize = 64;
+
+/// Which of several rules may begin with the bytes that stand somewhere, all at once.
+#[derive(Debug)]
+pub(crate) struct Candidates {
+    /// Place by place, the rules that may have a byte there.
+    places: Vec<[u64; 256]>,
+}
+
+impl Candidates {
+    /// Of rules, by what may stand at their first places.
+    pub(crate) fn new<'a>(rules: impl Iterator<Item = &'a [ByteSet]>, places_max: usize) -> Self {
+        let mut places = vec![[0; 256]; places_max];
+        for (rule, sets) in rules.enumerate() {
+            let bit = 1 << (rule % BITS);
+            for (index, place) in places.iter_mut().enumerate() {
+                let set = sets.get(index).copied().unwrap_or(ByteSet::NONE.not());
+                for (byte, rules) in (0..=u8::MAX).zip(place) {
+                    *rules |= if set.has(byte) { bit } else { 0 };
+                }
+            }
+        }
+        Self { places }
+    }
+
+    /// Whether one of them may begin here. Near the end of a text: perhaps.
+    #[inline]
+    pub(crate) fn may_begin(&self, text: &[u8]) -> bool {
+        let mut rules = u64::MAX;
+        self.places.iter().zip(text).all(|(place, byte)| {
+            rules &= place.get(usize::from(*byte)).copied().unwrap_or(0);
+            rules != 0
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::pattern::parse;
+
+    #[test]
+    fn candidates_are_those_rules_that_may_have_all_of_the_first_bytes() {
+        let rules: Vec<_> =
+            (0..BITS + 2).map(|rule| of(&format!("k{rule:02}-[a-z]{{9}}"))).collect();
+        let candidates = Candidates::new(rules.iter().map(Vec::as_slice), 6);
+        for (text, may_begin) in [
+            ("k00-abcdefghi", true),
+            ("k65-abcdefghi", true),
+            ("k66-abcdefghi", false),
+            ("k00-aBcdefghi", false),
+            ("x00-abcdefghi", false),
+            ("k6", true),
+            ("k7", false),
+            ("", true),
+        ] {
+            assert_eq!(candidates.may_begin(text.as_bytes()), may_begin, "{text}");
+        }
+    }
 
     fn of(pattern: &str) -> Vec<ByteSet> {
         places(&parse(pattern).unwrap())

@@ -12,6 +12,7 @@ use memchr::memmem::Finder;
 
 use crate::automaton::Automaton;
 use crate::literals::{Engine, Literals};
+use crate::places::Candidates;
 use crate::rule::{ByteSet, Rule};
 
 pub use crate::action::{Action, HashKey};
@@ -141,7 +142,7 @@ pub(crate) struct Group {
     /// What may stand before a match of none of them.
     pub(crate) not_before: ByteSet,
     /// What their matches begin with.
-    pub(crate) first: ByteSet,
+    pub(crate) candidates: Candidates,
 }
 
 /// Rules whose matches begin where letters and digits do, with a digit near.

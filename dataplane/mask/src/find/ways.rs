@@ -186,7 +186,7 @@ impl Search<'_> {
     fn try_group(&mut self, group: &Group, start: usize) -> Result<(), GaveUp> {
         let before = start.checked_sub(1).and_then(|index| self.byte(index));
         if before.is_some_and(|before| group.not_before.has(before))
-            || !self.byte(start).is_some_and(|first| group.first.has(first))
+            || !group.candidates.may_begin(self.text.get(start..).unwrap_or_default())
         {
             return Ok(());
         }

@@ -15,7 +15,7 @@ use crate::automaton::{Automaton, Direction};
 use crate::find::{RUN_WORD_BYTES, beside_min};
 use crate::literals::{Engine, Literal, Literals};
 use crate::pattern::{anchor, digit_within, first_bytes, fronts, run};
-use crate::places::places;
+use crate::places::{Candidates, places};
 use crate::rule::{ByteSet, RULE_BYTES_MAX};
 
 /// How many bytes at the front of a token rule's matches hold a digit.
@@ -286,7 +286,7 @@ fn group(indices: &[usize], rules: &[Read], caches: &mut usize) -> Result<Option
         rules: indices.to_vec(),
         not_before: of()
             .fold(ByteSet::NONE.not(), |set, rule| set.intersection(rule.rule.before.not)),
-        first: of().fold(ByteSet::NONE, |set, rule| set.union(first_bytes(&rule.whole))),
+        candidates: Candidates::new(of().map(|rule| rule.places.as_slice()), super::PLACES_TESTED),
     }))
 }
 

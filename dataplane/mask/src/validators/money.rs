@@ -1,30 +1,42 @@
 //! Cards, accounts, coins.
-use super::{count, digit, digits, number, weighted};
+use super::{count, digits, number, weighted};
 
 /// ISO/IEC 7812-1 annex B.
 pub fn luhn(value: &[u8]) -> bool {
-    let sum: u32 = digits(value)
-        .rev()
-        .enumerate()
-        .map(|(index, digit)| match (index % 2, digit * 2) {
-            (0, _) => digit,
-            (_, double) if double > 9 => double - 9,
-            (_, double) => double,
-        })
-        .sum();
-    sum.is_multiple_of(10)
+    luhn_sum(digits(value)).is_multiple_of(10)
 }
 
-/// A payment card of 14 digits or more, or an old one of Visa: prefix and length of a scheme
-/// (ISO/IEC 7812-1), and Luhn. Other ones with fewer digits are more often orders than cards.
+fn luhn_sum(digits: impl DoubleEndedIterator<Item = u32>) -> u32 {
+    let weighted = digits.rev().enumerate().map(|(index, digit)| match (index % 2, digit * 2) {
+        (0, _) => digit,
+        (_, double) if double > 9 => double - 9,
+        (_, double) => double,
+    });
+    weighted.sum()
+}
+
+/// Most digits of a card's number (ISO/IEC 7812-1).
+const CARD_DIGITS_MAX: usize = 19;
+
+/// A payment card: prefix and length of a scheme (ISO/IEC 7812-1), and Luhn.
 pub fn card(value: &[u8]) -> bool {
-    (count(value) >= 14 || digit(value, 0) == 4) && card_of_any_length(value)
-}
-
-/// The same, with the lengths that are rare.
-pub fn card_of_any_length(value: &[u8]) -> bool {
-    let four = digits(value).take(4).fold(0, |sum, digit| sum * 10 + digit);
-    let lengths = match four {
+    // Asked about each of several lengths wherever a digit stands: one look at the bytes, and the
+    // rest on a few digits.
+    let mut plain = [0_u8; CARD_DIGITS_MAX];
+    let mut count = 0;
+    for digit in value.iter().map(|byte| byte.wrapping_sub(b'0')) {
+        let is_digit = usize::from(digit <= 9);
+        match plain.get_mut(count) {
+            Some(slot) => *slot = digit,
+            None if is_digit == 1 => return false,
+            None => {}
+        }
+        count += is_digit;
+    }
+    let Some(digits) = plain.get(..count) else { return false };
+    let Some((four, _)) = digits.split_first_chunk::<4>() else { return false };
+    let front = four.iter().fold(0, |sum, digit| sum * 10 + u32::from(*digit));
+    let lengths = match front {
         4000..=4999 => 13..=19,
         5100..=5599 | 2221..=2720 | 2200..=2204 => 16..=16,
         3400..=3499 | 3700..=3799 | 1800 | 2131 => 15..=15,
@@ -33,13 +45,11 @@ pub fn card_of_any_length(value: &[u8]) -> bool {
         5000..=5099 | 5600..=6999 => 12..=19,
         _ => return false,
     };
-    let length = count(value);
     // Visa's are three apart.
-    if !lengths.contains(&length) || (four / 1000 == 4 && length % 3 != 1) {
-        return false;
-    }
-    let first = digit(value, 0);
-    luhn(value) && digits(value).any(|digit| digit != first)
+    lengths.contains(&count)
+        && (front / 1000 != 4 || count % 3 == 1)
+        && luhn_sum(digits.iter().copied().map(u32::from)).is_multiple_of(10)
+        && digits.iter().any(|digit| Some(digit) != four.first())
 }
 
 /// How long an account number is in each country (ISO 13616, the registry of SWIFT).
