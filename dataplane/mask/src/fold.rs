@@ -29,6 +29,8 @@ pub use folded::Folded;
 use table::Meaning;
 use unit::Unit;
 
+use crate::widest::widest;
+
 /// Most bytes at the end of a text that wait for what follows.
 pub const UNDECIDED_BYTES_MAX: usize = 32;
 
@@ -319,19 +321,20 @@ fn is_special(byte: u8) -> bool {
     (byte >= 0x80) | (byte == b'&') | (byte == b'%') | (byte == b'\\')
 }
 
-/// How many bytes at the front are not special.
-#[inline]
-fn plain_length(text: &[u8]) -> usize {
-    const BLOCK: usize = 32;
-    let mut length = 0_usize;
-    for block in text.chunks(BLOCK) {
-        if block.iter().fold(false, |any, byte| any | is_special(*byte)) {
-            let plain = block.iter().take_while(|byte| !is_special(**byte)).count();
-            return length.saturating_add(plain);
+widest! {
+    /// How many bytes at the front are not special.
+    fn plain_length(text: &[u8]) -> usize {
+        const BLOCK: usize = 32;
+        let mut length = 0_usize;
+        for block in text.chunks(BLOCK) {
+            if block.iter().fold(false, |any, byte| any | is_special(*byte)) {
+                let plain = block.iter().take_while(|byte| !is_special(**byte)).count();
+                return length.saturating_add(plain);
+            }
+            length = length.saturating_add(block.len());
         }
-        length = length.saturating_add(block.len());
+        length
     }
-    length
 }
 
 /// A whole text, folded as no JSON: for what is compared with folded text, such as a word.

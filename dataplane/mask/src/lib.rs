@@ -33,3 +33,4 @@ pub mod validators;
 #[cfg(feature = "vectorscan")]
 mod vectorscan;
 pub mod whole;
+mod widest;

@@ -3,6 +3,7 @@
 
 use crate::channel::Place;
 use crate::profile::{Runs, TOKEN_DIGIT_WITHIN};
+use crate::widest::widest;
 
 /// Bytes that are passed over at once.
 const BLOCK_BYTES: usize = 64;
@@ -33,17 +34,9 @@ impl<'a> DigitStarts<'a> {
     }
 
     /// Where the next digit stands.
-    fn next_digit(&mut self) -> Option<usize> {
-        while self.at < self.end {
-            let rest = self.text.get(self.at..self.end)?;
-            let block = rest.get(..BLOCK_BYTES).unwrap_or(rest);
-            // Without a branch, so that the compiler makes vector instructions of it.
-            if block.iter().fold(false, |any, byte| any | byte.is_ascii_digit()) {
-                return first_digit(block).map(|within| self.at.saturating_add(within));
-            }
-            self.at = self.at.saturating_add(block.len());
-        }
-        None
+    fn next_digit(&self) -> Option<usize> {
+        let rest = self.text.get(self.at..self.end)?;
+        first_digit(rest).map(|within| self.at.saturating_add(within))
     }
 
     /// Finds the starts at the runs that begin from a digit on, up to the end of a window.
@@ -55,11 +48,10 @@ impl<'a> DigitStarts<'a> {
         let from = |index: usize| u64::MAX.checked_shl(bit(index, self.window)).unwrap_or(0);
         // A run that goes on from before the place counts too: the byte before it decides what may
         // begin there.
-        let digits = bits(text, |byte| byte.is_ascii_digit()) & from(self.place.from);
+        let (digits, letters, signs) = kinds(text);
+        let digits = digits & from(self.place.from);
         let runs = digits & !(digits << 1) & from(digit);
-        let letters = bits(text, |byte| byte.is_ascii_alphanumeric());
         let words = letters & !(letters << 1);
-        let signs = bits(text, |byte| byte == b'+' || byte == b'(');
         // Up to seven bytes before each run.
         let near = runs | runs >> 1;
         let near = near | near >> 2;
@@ -89,6 +81,7 @@ fn bit(index: usize, window: usize) -> u32 {
 }
 
 /// A bit for each byte of a window, the first one lowest.
+#[inline]
 fn bits(window: &[u8], test: impl Fn(u8) -> bool) -> u64 {
     // Each bit of the factor moves one byte's lowest bit to its place in the highest byte.
     const GATHER: u64 = 0x0102_0408_1020_4080;
@@ -98,27 +91,33 @@ fn bits(window: &[u8], test: impl Fn(u8) -> bool) -> u64 {
     }
     let (words, _) = marks.as_chunks::<8>();
     let gathered = words.iter().map(|word| u64::from_le_bytes(*word).wrapping_mul(GATHER) >> 56);
-    gathered.enumerate().fold(0, |all, (index, bits)| all | bits << (8 * index))
+    gathered.rev().fold(0, |all, bits| all << 8 | bits)
 }
 
-/// The first digit, eight bytes at a time.
-fn first_digit(text: &[u8]) -> Option<usize> {
-    const EACH: u64 = 0x0101_0101_0101_0101;
-    let (words, _) = text.as_chunks::<8>();
-    for (index, word) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*word);
-        // A digit is 0x30 to 0x39: without its 0x30, adding 0x76 does not reach the highest bit.
-        let value = word ^ (0x30 * EACH);
-        let other = ((value & (0x7f * EACH)).wrapping_add(0x76 * EACH) | value) & (0x80 * EACH);
-        let digits = other ^ (0x80 * EACH);
-        if digits != 0 {
-            let within = (digits.trailing_zeros() / 8) as usize;
-            return Some(index.saturating_mul(8).saturating_add(within));
-        }
+widest! {
+    /// The digits of a window, its digits and letters, and its signs before numbers.
+    fn kinds(window: &[u8]) -> (u64, u64, u64) {
+        let digits = bits(window, |byte| byte.is_ascii_digit());
+        let letters = bits(window, |byte| (byte | 0x20).wrapping_sub(b'a') < 26);
+        let signs = bits(window, |byte| (byte == b'+') | (byte == b'('));
+        (digits, digits | letters, signs)
     }
-    let seen = words.len().saturating_mul(8);
-    let rest = text.get(seen..)?;
-    rest.iter().position(u8::is_ascii_digit).map(|within| seen.saturating_add(within))
+}
+
+widest! {
+    /// Where the first digit of a text stands.
+    fn first_digit(text: &[u8]) -> Option<usize> {
+        let mut passed = 0_usize;
+        for block in text.chunks(BLOCK_BYTES) {
+            // Without a branch, so that the compiler makes vector instructions of it.
+            if block.iter().fold(false, |any, byte| any | byte.is_ascii_digit()) {
+                let within = bits(block, |byte| byte.is_ascii_digit()).trailing_zeros();
+                return Some(passed.saturating_add(within as usize));
+            }
+            passed = passed.saturating_add(block.len());
+        }
+        None
+    }
 }
 
 /// Bytes at an offset that is a multiple of this that each long run has.
@@ -177,9 +176,17 @@ impl<'a> LongRuns<'a> {
     /// Where the next eight bytes stand that may all be in a run, with enough beside them.
     fn next_word(&self) -> Option<usize> {
         let rest = self.text.get(self.at..)?;
-        let enough = self.runs.beside_min;
-        let (mut at, mut before) = (self.at, 0_u64);
-        for block in rest.chunks(BLOCK_BYTES) {
+        let within = first_word(rest, self.runs.beside_min)?;
+        Some(self.at.saturating_add(within))
+    }
+}
+
+widest! {
+    /// Where the first eight bytes of a text stand that may all be in a run, with enough beside
+    /// them that may.
+    fn first_word(text: &[u8], enough: u32) -> Option<usize> {
+        let (mut at, mut before) = (0_usize, 0_u64);
+        for block in text.chunks(BLOCK_BYTES) {
             // Without a branch, so that the compiler makes vector instructions of it.
             let mut marks = [0_u8; BLOCK_BYTES];
             for (mark, byte) in marks.iter_mut().zip(block) {
@@ -206,6 +213,7 @@ impl<'a> LongRuns<'a> {
 }
 
 /// Whether a byte may be in a run: a superset of what any rule has, in three comparisons.
+#[inline]
 fn may_run(byte: u8) -> bool {
     let is_letter = (byte | 0x20).wrapping_sub(b'a') <= 0x7f - b'a';
     let is_digit = byte.wrapping_sub(b'+') <= b'9' - b'+';
