@@ -11,4 +11,4 @@ export PENSTOCK_SEED=${PENSTOCK_SEED:-$(date +%s)}
 [[ $PENSTOCK_SPLITS =~ ^[1-9][0-9]*$ ]] || fail "nightly.sh SPLITS"
 echo "PENSTOCK_SEED=$PENSTOCK_SEED"
 step "$PENSTOCK_SPLITS splits" cargo test --release -q -p penstock-mask --lib -- \
-    --exact channel::tests::catalogue::the_whole_catalogue_masks_any_split_as_the_oracle_masks_the_whole
+    --nocapture --exact channel::tests::catalogue::the_whole_catalogue_masks_any_split_as_the_oracle_masks_the_whole

@@ -4,6 +4,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::oracle::Oracle;
 use super::*;
@@ -191,6 +192,15 @@ fn compare(
     SPLITS_OF_A_TEXT + 1
 }
 
+/// Says how far a long run has come, at each hundredth; it is seen with `--nocapture`.
+fn tell(before: u64, count: u64, wanted: u64) {
+    let step = (wanted / 100).max(1);
+    let now = before + count;
+    if wanted > SPLITS && now / step > before / step {
+        eprintln!("{now} of {wanted} splits");
+    }
+}
+
 #[test]
 fn the_whole_catalogue_masks_any_split_as_the_oracle_masks_the_whole() {
     let rules: Vec<Rule> = catalogue().iter().flat_map(|detector| detector.rules()).collect();
@@ -200,9 +210,10 @@ fn the_whole_catalogue_masks_any_split_as_the_oracle_masks_the_whole() {
     let wanted = from_environment("PENSTOCK_SPLITS", SPLITS);
     let seed = from_environment("PENSTOCK_SEED", 1);
     let cores = std::thread::available_parallelism().map_or(1, usize::from) as u64;
+    let done = AtomicU64::new(0);
     std::thread::scope(|scope| {
         for core in 0..cores {
-            let (oracle, masking, texts) = (&oracle, &masking, &texts);
+            let (oracle, masking, texts, done) = (&oracle, &masking, &texts, &done);
             scope.spawn(move || {
                 let mut chance = Chance(seed.wrapping_mul(1009).wrapping_add(core));
                 let mut scratch = masking.profile.scratch();
@@ -211,7 +222,9 @@ fn the_whole_catalogue_masks_any_split_as_the_oracle_masks_the_whole() {
                     let text = texts.text(&mut chance);
                     let escapes = chance.below(4) == 0;
                     let text = (text.as_str(), escapes);
-                    splits += compare(masking, &mut scratch, oracle, text, &mut chance);
+                    let count = compare(masking, &mut scratch, oracle, text, &mut chance);
+                    splits += count;
+                    tell(done.fetch_add(count, Ordering::Relaxed), count, wanted);
                 }
             });
         }
