@@ -37,7 +37,7 @@ const NAMES_MAX: usize = 4 << 10;
 /// Questions that are out at a time, a core.
 const ASKING_MAX: usize = 256;
 
-/// Failures in a row (no connection, no answer in time) after which an analyser is left alone, and
+/// Failures in a row (no connection, one that ended, no answer in time) after which an analyser is left alone, and
 /// for how long: what is done without it is done at once then.
 const FAILURES_MAX: u32 = 5;
 const LEFT_ALONE: Duration = Duration::from_secs(5);
@@ -229,11 +229,15 @@ impl CoreAnalyzer {
             }
             AnalyzerOutcome::Timeout => took >= self.limit(),
             AnalyzerOutcome::Unreachable => true,
-            AnalyzerOutcome::TooMuch => return,
-            AnalyzerOutcome::Refused
-            | AnalyzerOutcome::Invalid
-            | AnalyzerOutcome::LeftAlone
-            | AnalyzerOutcome::Busy => false,
+            AnalyzerOutcome::TooMuch => {
+                state.failures.set(0);
+                return;
+            }
+            AnalyzerOutcome::Refused | AnalyzerOutcome::Invalid => {
+                state.failures.set(0);
+                false
+            }
+            AnalyzerOutcome::LeftAlone | AnalyzerOutcome::Busy => false,
         };
         if failed {
             state.failures.set(state.failures.get().saturating_add(1));

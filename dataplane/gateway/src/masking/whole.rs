@@ -113,11 +113,7 @@ fn is_stream_of_json(text: &[u8]) -> bool {
     }
     let (first, rest) = text.split_at_checked(texts.byte_offset()).unwrap_or((text, b""));
     let mut lines = rest.split(|byte| matches!(byte, b'\n' | b'\r'));
-    let begins = |line: &[u8]| {
-        let is_separator = |byte: &u8| byte.is_ascii_whitespace() || b",\x1e".contains(byte);
-        let start = line.iter().position(|byte| !is_separator(byte)).unwrap_or(line.len());
-        begins_like_json(line.get(start..).unwrap_or_default())
-    };
+    let begins = |line: &[u8]| begins_like_json(behind_separators(line));
     if first.starts_with(b"{") || first.contains(&b'"') {
         return lines.any(begins);
     }
@@ -128,11 +124,20 @@ fn is_stream_of_json(text: &[u8]) -> bool {
         || (behind.trim_ascii().is_empty() && next.is_some_and(begins))
 }
 
-/// Whether an object with members begins a line but the first, or stands directly behind another.
+/// Whether an object with members begins a line but the first, or stands behind the end of another.
 fn has_object_behind(text: &[u8]) -> bool {
-    let mut lines = text.split(|byte| matches!(byte, b'\n' | b'\r')).skip(1);
-    let begins = |line: &[u8]| line.trim_ascii_start().starts_with(b"{\"");
-    lines.any(begins) || text.windows(3).any(|bytes| bytes == b"}{\"")
+    let begins = |rest: &[u8]| {
+        let object = behind_separators(rest).strip_prefix(b"{");
+        object.is_some_and(|members| members.trim_ascii_start().starts_with(b"\""))
+    };
+    text.split(|byte| matches!(byte, b'\n' | b'\r' | b'}')).skip(1).any(begins)
+}
+
+/// A text from where what may stand between several JSON texts ends (RFC 7464, JSON lines).
+fn behind_separators(text: &[u8]) -> &[u8] {
+    let is_separator = |byte: &u8| byte.is_ascii_whitespace() || b",\x1e".contains(byte);
+    let start = text.iter().position(|byte| !is_separator(byte)).unwrap_or(text.len());
+    text.get(start..).unwrap_or_default()
 }
 
 fn undecodable(why: Undecodable) -> Reason {

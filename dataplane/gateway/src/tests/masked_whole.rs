@@ -175,14 +175,22 @@ fn prose_that_begins_like_json_is_masked_as_text() {
 #[test]
 fn a_stream_under_the_type_of_a_text_is_no_text_also_where_its_front_can_not_be_read() {
     let deep = format!("{{\"a\":{}1{}}}", "[".repeat(130), "]".repeat(130));
-    let values = "{\"response\":\"EMP-12\"}\n{\"response\":\"3456\"}\n";
-    for front in [format!("{deep}\n"), deep, "{'status': 1}\n".to_owned()] {
-        let mut stage = stage("");
-        let body = format!("{front}{values}");
-        let head = "Content-Type: text/plain\r\n";
-        let answer = ask(&mut stage, &whole("200 OK", head, body.as_bytes()));
-        assert_eq!((answer.status, text(&answer).contains("3456")), (502, false), "{body}");
+    let broken = "{'status': 1}";
+    for front in [&format!("{deep}\n"), &deep, "{'status': 1}\n"] {
+        not_text(&format!("{front}{{\"response\":\"EMP-12\"}}\n{{\"response\":\"3456\"}}\n"));
     }
+    for between in ["\n{ ", "\n\x1e{", "\n,{", " {", ",\r{\t"] {
+        let (first, second) = ("\"response\":\"EMP-12\"}", "\"response\":\"3456\"}");
+        not_text(&format!("{broken}{between}{first}{between}{second}"));
+    }
+}
+
+/// Looks that a body under the type of a text is refused.
+fn not_text(body: &str) {
+    let mut stage = stage("");
+    let head = "Content-Type: text/plain\r\n";
+    let answer = ask(&mut stage, &whole("200 OK", head, body.as_bytes()));
+    assert_eq!((answer.status, text(&answer).contains("3456")), (502, false), "{body}");
 }
 
 #[test]
