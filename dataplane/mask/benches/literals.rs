@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
-use penstock_mask::fold::{Folded, Folder};
+use penstock_mask::fold::{Behind, Folded, Folder};
 use penstock_mask::literals::{Engine, Literal, Literals};
 
 /// As much as the engine scans in one turn.
@@ -145,7 +145,7 @@ fn fold(criterion: &mut Criterion) {
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
                 into.clear();
-                Folder::new(false).fold(black_box(&text), 0, true, &mut into)
+                Folder::new(false).fold(black_box(&text), 0, Behind::Nothing, &mut into)
             });
         });
     }

@@ -8,7 +8,7 @@ pub(crate) mod named;
 
 use crate::action::{self, REDACTED};
 use crate::find::{self, Match};
-use crate::fold::{Folded, Folder};
+use crate::fold::{Behind, Folded, Folder};
 use crate::profile::{Masking, Scratch};
 use crate::rule::CONTEXT_BYTES;
 use crate::run::OpenRun;
@@ -146,7 +146,8 @@ impl Channel {
     }
 
     /// Nothing came for too long: what is held is decided as at the end, but what may still be the
-    /// beginning of a value is written as `***`, or as it is with `release`. The text may go on.
+    /// beginning of a value is written as `***`, or as it is with `release`. The text may go on. What
+    /// may be the front of an escape is held all the same, unless it is released.
     pub fn stalled(
         &mut self,
         masking: &Masking,
@@ -172,16 +173,21 @@ impl Channel {
         out: &mut Vec<u8>,
     ) {
         // What can't be seen is not held without end: what may still become a value is redacted.
-        while self.fold(until != Until::Sure) {
+        let behind = match until {
+            Until::Sure => Behind::More,
+            Until::Stalled { release: false } => Behind::Silence,
+            Until::End | Until::Stalled { release: true } | Until::Flooded => Behind::Nothing,
+        };
+        while self.fold(behind) {
             self.decide(masking, scratch, Until::Flooded, out);
         }
         self.decide(masking, scratch, until, out);
     }
 
     /// Folds what came; `true`: up to a place where all of it must be decided.
-    fn fold(&mut self, is_end: bool) -> bool {
+    fn fold(&mut self, behind: Behind) -> bool {
         let new = self.original.get(self.decided..).unwrap_or_default();
-        let decided = self.folder.fold(new, self.decided, is_end, &mut self.folded);
+        let decided = self.folder.fold(new, self.decided, behind, &mut self.folded);
         self.decided = self.decided.saturating_add(decided);
         self.folder.take_flood()
     }

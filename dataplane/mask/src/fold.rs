@@ -41,6 +41,18 @@ pub const UNSEEN_BYTES_MAX: usize = 2048;
 /// More than what any usual encoding writes for one character.
 const FOLDED_BYTE_IS_WORTH: usize = 8;
 
+/// What stands behind a text that is folded.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Behind {
+    /// More of it.
+    More,
+    /// More of it, but nobody waits for it: letters are decided by what is there. What may be the
+    /// front of an escape is not: the rest of it would be something else without it.
+    Silence,
+    /// Nothing.
+    Nothing,
+}
+
 /// The fold of one text that comes in pieces: what must be known of the pieces before.
 #[derive(Clone, Copy, Debug)]
 pub struct Folder {
@@ -123,9 +135,15 @@ impl Folder {
 
     /// Folds `original` (UTF-8, whole characters), which stands at the offset `base` of the
     /// original, and appends it to `into`. Returns how many of its bytes are decided: the others
-    /// (at most [`UNDECIDED_BYTES_MAX`]) must be given again with what follows them. With
-    /// `is_end` nothing follows and all is decided, unless [`Self::take_flood`] says otherwise.
-    pub fn fold(&mut self, original: &[u8], base: usize, is_end: bool, into: &mut Folded) -> usize {
+    /// (at most [`UNDECIDED_BYTES_MAX`]) must be given again with what follows them. Where nothing
+    /// follows all is decided, unless [`Self::take_flood`] says otherwise.
+    pub fn fold(
+        &mut self,
+        original: &[u8],
+        base: usize,
+        behind: Behind,
+        into: &mut Folded,
+    ) -> usize {
         into.begin(base);
         let mut copied = 0;
         let mut at = 0_usize;
@@ -141,8 +159,9 @@ impl Folder {
                 at = at.saturating_add(plain);
                 continue;
             }
-            let Some(unit) = unit::next(rest, self.escapes, is_end) else { break };
-            let Some(step) = self.step(rest, unit, is_end) else { break };
+            let is_last = behind == Behind::Nothing;
+            let Some(unit) = unit::next(rest, self.escapes, is_last) else { break };
+            let Some(step) = self.step(rest, unit, behind != Behind::More) else { break };
             let after = at.saturating_add(unit.length);
             self.count(unit.length, step.length(unit.length));
             if !matches!(step, Step::Verbatim) {
@@ -340,6 +359,6 @@ widest! {
 /// A whole text, folded as no JSON: for what is compared with folded text, such as a word.
 pub fn folded(text: &str) -> Vec<u8> {
     let mut into = Folded::default();
-    Folder::new(false).fold(text.as_bytes(), 0, true, &mut into);
+    Folder::new(false).fold(text.as_bytes(), 0, Behind::Nothing, &mut into);
     into.bytes
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use aws_lc_rs::digest::{SHA256, digest};
 
-use crate::fold::{Folded, Folder};
+use crate::fold::{Behind, Folded, Folder};
 
 /// What stands between two texts of one question.
 const BETWEEN: &str = "\n\n";
@@ -48,7 +48,7 @@ pub(super) fn seen(text: &[u8], escapes: bool) -> Folded {
     let mut decided = 0;
     loop {
         let rest = text.get(decided..).unwrap_or_default();
-        decided = decided.saturating_add(folder.fold(rest, decided, true, &mut folded));
+        decided = decided.saturating_add(folder.fold(rest, decided, Behind::Nothing, &mut folded));
         if !folder.take_flood() {
             return folded;
         }

@@ -72,6 +72,15 @@ static DETECTORS: &[Detector] = &[
                 "nxqZKm4bV3AyAVHnyrvWdFrK9xiRGHO\\n-----END OPENSSH PRIVATE KE",
                 "Y-----»\\n\"}"
             ),
+            concat!(
+                "«-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info",
+                ": AES-128-CBC,8A1F7C3D2E5B4A69\n\nZfYcMMDktXP/tKsf2rcDkdfrUnW5gc",
+                "F+Ha6ili8GjHEAD6==\n-----END RSA PRIVATE KEY-----»\nand more: this"
+            ),
+            concat!(
+                "«-----BEGIN PGP PRIVATE KEY BLOCK-----\r\nVersion: GnuPG v2\r\n\r\n",
+                "lQOYBFxc\r\n=aB3d\r\n-----END PGP PRIVATE KEY BLOCK-----»"
+            ),
         ],
         near_misses: &[
             "-----BEGIN PUBLIC KEY-----\nabc\n-----END PUBLIC KEY-----",

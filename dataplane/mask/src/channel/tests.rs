@@ -11,6 +11,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::action::Action;
+use crate::fold::UNDECIDED_BYTES_MAX;
 use crate::profile::Profile;
 use crate::rule::{ByteSet, Guard, Rule, any};
 use oracle::Oracle;
@@ -180,7 +181,10 @@ proptest! {
             if is_silent {
                 held += channel.held_bytes();
                 channel.stalled(&masking, &mut scratch, false, &mut out);
-                prop_assert_eq!(channel.held_bytes(), 0);
+                // The front of an escape.
+                let rest = channel.held_bytes();
+                prop_assert!(rest <= UNDECIDED_BYTES_MAX, "{}", rest);
+                held -= rest;
             }
             rest = behind;
         }

@@ -94,12 +94,8 @@ impl JsonText {
         self.scalar.clear();
     }
 
-    /// No progress in time: what is held of a string is decided. Behind a backslash it waits for
-    /// one byte more, since `***` in its place would leave a byte that means something else.
+    /// No progress in time: what is held of a string is decided.
     pub(crate) fn stalled(&mut self, turn: &mut Turn<'_>, release: bool, out: &mut Vec<u8>) {
-        if self.is_after_backslash {
-            return;
-        }
         turn.stalled(&mut self.channel, release, out);
     }
 

@@ -197,8 +197,10 @@ impl Search<'_> {
             found.extend(here.patterns().map(|pattern| (pattern, here.at)));
             true
         })?;
-        self.spend(walked)?;
-        if self.scratch.lists.found.is_empty() {
+        // Those that were found are sorted and tried, one by one.
+        let count = self.scratch.lists.found.len();
+        self.spend(walked.saturating_add(count.saturating_mul(2)))?;
+        if count == 0 {
             return Ok(());
         }
         let mut found = std::mem::take(&mut self.scratch.lists.found);

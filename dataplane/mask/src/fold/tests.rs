@@ -6,7 +6,7 @@ use super::*;
 
 fn folded_text(text: &str, escapes: bool) -> String {
     let mut into = Folded::default();
-    let decided = Folder::new(escapes).fold(text.as_bytes(), 0, true, &mut into);
+    let decided = Folder::new(escapes).fold(text.as_bytes(), 0, Behind::Nothing, &mut into);
     assert_eq!(decided, text.len());
     String::from_utf8(into.bytes).unwrap()
 }
@@ -19,12 +19,12 @@ fn in_pieces<'a>(pieces: impl IntoIterator<Item = &'a str>, escapes: bool) -> Fo
     let mut rest = String::new();
     for piece in pieces {
         rest.push_str(piece);
-        let decided = folder.fold(rest.as_bytes(), base, false, &mut into);
+        let decided = folder.fold(rest.as_bytes(), base, Behind::More, &mut into);
         rest.drain(..decided);
         base += decided;
         assert!(rest.len() <= UNDECIDED_BYTES_MAX, "{rest:?} waits");
     }
-    assert_eq!(folder.fold(rest.as_bytes(), base, true, &mut into), rest.len());
+    assert_eq!(folder.fold(rest.as_bytes(), base, Behind::Nothing, &mut into), rest.len());
     into
 }
 
@@ -153,19 +153,19 @@ fn what_is_left_out_stays_as_it_is() {
 fn plain_text_and_text_that_stays_keep_no_offsets() {
     let mut folder = Folder::new(false);
     let mut into = Folded::default();
-    assert_eq!(folder.fold("abc жук 漢".as_bytes(), 0, false, &mut into), 14);
+    assert_eq!(folder.fold("abc жук 漢".as_bytes(), 0, Behind::More, &mut into), 14);
     assert!(into.is_identity());
     assert_eq!((into.start_of(5), into.end_of(5)), (4, 6));
     assert_eq!((into.start_of(12), into.end_of(12)), (11, 14));
     assert_eq!(into.span(4..10), 4..10);
     assert_eq!(into.start_of(14), 14);
     into.drain_front(4, 4);
-    assert_eq!(folder.fold("x１".as_bytes(), 10, true, &mut into), 4);
+    assert_eq!(folder.fold("x１".as_bytes(), 10, Behind::Nothing, &mut into), 4);
     assert!(!into.is_identity());
     assert_eq!(spans(&into)[..2], [(0, 2), (0, 2)]);
     assert_eq!(spans(&into)[10..], [(10, 11), (11, 14)]);
     into.drain_front(12, 14);
-    folder.fold(b"abc", 0, false, &mut into);
+    folder.fold(b"abc", 0, Behind::More, &mut into);
     assert!(into.is_identity());
 }
 
@@ -173,7 +173,7 @@ fn plain_text_and_text_that_stays_keep_no_offsets() {
 fn a_drained_text_forgets_its_offsets_as_soon_as_it_is_its_original_again() {
     let mut folder = Folder::new(false);
     let mut into = Folded::default();
-    folder.fold("１ abc é".as_bytes(), 0, false, &mut into);
+    folder.fold("１ abc é".as_bytes(), 0, Behind::More, &mut into);
     assert!(!into.is_identity());
     into.drain_front(1, 3);
     assert!(into.is_identity());
@@ -187,7 +187,7 @@ fn a_drained_text_forgets_its_offsets_as_soon_as_it_is_its_original_again() {
 fn bytes_that_are_no_text_are_copied() {
     let mut into = Folded::default();
     let bytes = [b'a', 0xff, 0xe2, 0x82, b'b', 0xc3, 0xf0, 0x9f, 0x98];
-    assert_eq!(Folder::new(false).fold(&bytes, 0, true, &mut into), bytes.len());
+    assert_eq!(Folder::new(false).fold(&bytes, 0, Behind::Nothing, &mut into), bytes.len());
     assert_eq!(into.bytes, bytes);
 }
 
@@ -272,7 +272,7 @@ proptest! {
         bytes in proptest::collection::vec(any::<u8>(), 0..80), escapes in any::<bool>(),
     ) {
         let mut into = Folded::default();
-        let decided = Folder::new(escapes).fold(&bytes, 0, true, &mut into);
+        let decided = Folder::new(escapes).fold(&bytes, 0, Behind::Nothing, &mut into);
         prop_assert_eq!(decided, bytes.len());
         let spans = spans(&into);
         prop_assert!(spans.is_sorted());

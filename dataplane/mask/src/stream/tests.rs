@@ -284,34 +284,46 @@ fn an_index_is_the_same_number_in_whatever_form_it_comes() {
 }
 
 #[test]
-fn a_silence_behind_a_backslash_leaves_json_that_can_be_read() {
-    for (first, second) in
-        [(r#"{"c":"password: ab\"#, r#""c"}"#), (r#"{"c":"password: ab\"#, r#"\"}"#)]
-    {
-        let part = |text: &str| {
-            let text = serde_json::to_string(text).unwrap();
-            chunk(
-                0,
-                &format!(r#"{{"tool_calls":[{{"index":0,"function":{{"arguments":{text}}}}}]}}"#),
-                "null",
-            )
-        };
-        let refuse = terms(Unreadable::Refuse);
-        let mut run = Run::with(real_masking(), Surface::OpenAiChat, StreamKind::Sse, refuse);
-        run.data(&part(first));
-        run.stalled();
-        run.data(&part(second));
-        run.end();
-        let out = String::from_utf8(run.out).unwrap();
-        let events = out.lines().filter_map(|line| line.strip_prefix("data: "));
-        let arguments: String = events
-            .map(|json| {
-                let event: serde_json::Value = serde_json::from_str(json).unwrap();
-                let call = &event["choices"][0]["delta"]["tool_calls"][0]["function"]["arguments"];
-                call.as_str().unwrap_or_default().to_owned()
-            })
-            .collect();
+fn a_silence_within_an_escape_leaves_json_that_can_be_read() {
+    for (first, second) in [
+        (r#"{"c":"password: ab\"#, r#""c"}"#),
+        (r#"{"c":"password: ab\"#, r#"\"}"#),
+        (r#"{"c":"password: ab\u00"#, r#"41b"}"#),
+        (r#"{"c":"password: ab\ud83d"#, r#"\ude00 b"}"#),
+        (r#"{"c":"password: ab\ud83d\ud"#, r#"e00 b"}"#),
+    ] {
+        let (arguments, _) = arguments_with_silence(first, second);
         let read: Result<serde_json::Value, _> = serde_json::from_str(&arguments);
-        assert!(read.is_ok(), "{arguments}");
+        assert!(read.is_ok() && !arguments.contains("ab"), "{arguments}");
     }
+    let (arguments, before) = arguments_with_silence(r#"{"c":"password: hunter"#, r#"22"}"#);
+    assert_eq!((arguments.as_str(), before.as_str()), (r#"{"c":"***"}"#, r#"{"c":"***"#));
+}
+
+/// A tool's arguments in two pieces with a silence between, masked; and what of them was there
+/// before the second.
+fn arguments_with_silence(first: &str, second: &str) -> (String, String) {
+    let part = |text: &str| {
+        let text = serde_json::to_string(text).unwrap();
+        let call = format!(r#"{{"index":0,"function":{{"arguments":{text}}}}}"#);
+        chunk(0, &format!(r#"{{"tool_calls":[{call}]}}"#), "null")
+    };
+    let arguments = |out: &[u8]| -> String {
+        let out = String::from_utf8_lossy(out);
+        let events = out.lines().filter_map(|line| line.strip_prefix("data: "));
+        let each = events.map(|json| {
+            let event: serde_json::Value = serde_json::from_str(json).unwrap();
+            let call = &event["choices"][0]["delta"]["tool_calls"][0]["function"]["arguments"];
+            call.as_str().unwrap_or_default().to_owned()
+        });
+        each.collect()
+    };
+    let refuse = terms(Unreadable::Refuse);
+    let mut run = Run::with(real_masking(), Surface::OpenAiChat, StreamKind::Sse, refuse);
+    run.data(&part(first));
+    run.stalled();
+    let before = arguments(&run.out);
+    run.data(&part(second));
+    run.end();
+    (arguments(&run.out), before)
 }

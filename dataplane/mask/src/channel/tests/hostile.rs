@@ -229,3 +229,24 @@ fn a_value_is_counted_once_however_many_silences_there_were() {
     assert_eq!(String::from_utf8_lossy(&out), "*** and on. mail [EMAIL_ADDRESS] ***");
     assert_eq!(scratch.masked(), 1);
 }
+
+#[test]
+fn the_front_of_an_escape_is_held_through_a_silence_with_the_value_before_it() {
+    let masking = masking_of_catalogue();
+    let mut scratch = masking.profile.scratch();
+    for (escapes, pieces, expected) in [
+        (false, ["see 4111&#3", "2;1111 1111 1111 x"], "see *** x"),
+        (false, ["jane.doe&#6", "4;example.org x"], "*** x"),
+        (false, ["jane.doe%4", "0example.org x"], "*** x"),
+        (true, ["4111\\u00", "201111\\u00201111\\u00201111 x"], "*** x"),
+        (true, ["jane.doe\\u00", "40example.org x"], "*** x"),
+        (false, ["so, I: &", "amp; on"], "so, I: &amp; on"),
+    ] {
+        let (mut channel, mut out) = (Channel::new(escapes), Vec::new());
+        channel.push(&masking, &mut scratch, pieces[0].as_bytes(), &mut out);
+        channel.stalled(&masking, &mut scratch, false, &mut out);
+        channel.push(&masking, &mut scratch, pieces[1].as_bytes(), &mut out);
+        channel.finish(&masking, &mut scratch, &mut out);
+        assert_eq!(String::from_utf8_lossy(&out), expected, "{pieces:?}");
+    }
+}

@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 
 use regex_syntax::hir::{Class, Hir, HirKind};
 
-use crate::fold::{Folded, Folder};
+use crate::fold::{Behind, Folded, Folder};
 use crate::pattern::parse;
 use crate::rule::{CONTEXT_BYTES, Guard, RUN_BYTES_MAX, Rule, Run};
 
@@ -44,7 +44,7 @@ impl Oracle {
     /// longest, of those that begin first.
     pub(super) fn masked(&self, text: &str, escapes: bool) -> String {
         let mut folded = Folded::default();
-        Folder::new(escapes).fold(text.as_bytes(), 0, true, &mut folded);
+        Folder::new(escapes).fold(text.as_bytes(), 0, Behind::Nothing, &mut folded);
         let bytes = folded.bytes.clone();
         let mut all = Vec::new();
         for (index, read) in self.rules.iter().enumerate() {
@@ -256,7 +256,11 @@ fn run_length(run: Run, text: &[u8]) -> usize {
         Run::Pem => {
             let base64 = b"+/=\r\n \t\\";
             let is_body = |byte: u8| byte.is_ascii_alphanumeric() || base64.contains(&byte);
-            let body = count(0, usize::MAX, &is_body);
+            let (from, ends) = headers(text);
+            if ends {
+                return from;
+            }
+            let body = from + count(from, usize::MAX, &is_body);
             let dashes = body + count(body, 5, &|byte| byte == b'-');
             if dashes < body + 5 {
                 return dashes;
@@ -268,6 +272,59 @@ fn run_length(run: Run, text: &[u8]) -> usize {
                 return dashes;
             }
             dashes + label + count(dashes + label, 5, &|byte| byte == b'-')
+        }
+    }
+}
+
+/// The headers of a PEM block: where the body begins, and whether the block ends there already.
+fn headers(text: &[u8]) -> (usize, bool) {
+    let is_blank = |at: usize| text.get(at).is_some_and(|byte| b" \t\r".contains(byte));
+    let blanks = |from: usize| (from..).take_while(|at| is_blank(*at)).count();
+    let begins = |from: usize, what: &[u8]| text.get(from..).is_some_and(|t| t.starts_with(what));
+    let mut line_end = 0;
+    loop {
+        let more = blanks(line_end);
+        line_end += more;
+        if begins(line_end, b"\\r") {
+            line_end += 2;
+        } else if more == 0 {
+            break;
+        }
+    }
+    loop {
+        let start = match () {
+            () if begins(line_end, b"\n") => line_end + 1,
+            () if begins(line_end, b"\\n") => line_end + 2,
+            () => return (line_end, false),
+        };
+        let name = start + blanks(start);
+        let is = |at: usize, test: fn(&u8) -> bool| text.get(at).is_some_and(test);
+        if !is(name, u8::is_ascii_alphabetic) {
+            return (start, false);
+        }
+        // What may be a name belongs to it, whether it is one or not.
+        let mut end = name;
+        while is(end, u8::is_ascii_alphanumeric)
+            || (begins(end, b"-") && is(end + 1, u8::is_ascii_alphanumeric))
+        {
+            end += 1;
+        }
+        if !begins(end, b":") {
+            return (end, false);
+        }
+        line_end = end + 1;
+        for taken in 0.. {
+            if line_end >= text.len() || begins(line_end, b"\n") || begins(line_end, b"\\n") {
+                break;
+            }
+            let is_escape = text[line_end] == b'\\';
+            if taken == 200 {
+                return (line_end + usize::from(is_escape), true);
+            }
+            line_end += if is_escape { 2 } else { 1 };
+        }
+        if line_end >= text.len() {
+            return (text.len(), true);
         }
     }
 }
