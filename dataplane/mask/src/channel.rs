@@ -146,8 +146,8 @@ impl Channel {
     }
 
     /// Nothing came for too long: what is held is decided as at the end, but what may still be the
-    /// beginning of a value is written as `***`, or as it is with `release`. The text may go on. What
-    /// may be the front of an escape is held all the same, unless it is released.
+    /// beginning of a value is written as `***`, or as it is with `release`. The text may go on.
+    /// What may be the front of an escape is held all the same, unless it is released.
     pub fn stalled(
         &mut self,
         masking: &Masking,

@@ -17,7 +17,7 @@ use crate::automaton::GaveUp;
 use crate::channel::Place;
 use crate::places::may_begin;
 use crate::profile::{Compiled, Masking, Scratch};
-use crate::rule::{CONTEXT_BYTES, Guard};
+use crate::rule::{CONTEXT_BYTES, Guard, SHORT_WORD_BYTES};
 
 /// Steps of automata for each byte of a text, and for any text: what takes more is not looked
 /// through to its end, and is redacted whole.
@@ -264,6 +264,30 @@ fn has_context(compiled: &Compiled, text: &[u8], start: usize) -> bool {
         let here = around.get(at..).unwrap_or_default();
         is_first
             && compiled.words_first.has(*byte)
-            && words.iter().any(|word| begins_with(here, word.as_bytes()))
+            && words.iter().any(|word| is_word(here, word.as_bytes()))
     })
+}
+
+/// Whether a text begins with a context word.
+fn is_word(text: &[u8], word: &[u8]) -> bool {
+    let mut rest = text.iter();
+    for (at, letter) in word.iter().enumerate() {
+        let is_last = at.saturating_add(1) == word.len();
+        let here = rest.as_slice().first().copied();
+        let (is_like, is_taken) = match (letter, here) {
+            (b' ', Some(byte)) if is_last && word.len() > SHORT_WORD_BYTES => {
+                (!byte.is_ascii_alphabetic(), true)
+            }
+            (b' ', Some(byte)) if !is_last => (true, matches!(byte, b' ' | b'_' | b'-')),
+            (letter, Some(byte)) => (byte.eq_ignore_ascii_case(letter), true),
+            (_, None) => (false, true),
+        };
+        if !is_like {
+            return false;
+        }
+        if is_taken {
+            rest.next();
+        }
+    }
+    true
 }

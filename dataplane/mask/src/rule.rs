@@ -6,6 +6,9 @@ use std::sync::Arc;
 /// Bytes before a match in which a context word counts: 64 of the folded text.
 pub const CONTEXT_BYTES: usize = 64;
 
+/// Context words of so many bytes or fewer, a blank at their end included, end with that blank.
+pub const SHORT_WORD_BYTES: usize = 3;
+
 /// Longest match of a closed rule, in bytes of the folded text, `lead` and `trail` included.
 pub const RULE_BYTES_MAX: usize = 512;
 
@@ -35,7 +38,9 @@ pub struct Rule {
     /// Whether a folded value that matches is one: a checksum, a range.
     pub is_valid: fn(&[u8]) -> bool,
     /// One of these must stand in the [`CONTEXT_BYTES`] before `lead`, in any case, with no letter
-    /// directly before it; empty: none is needed. Lower case.
+    /// directly before it; empty: none is needed. Lower case. A blank within one stands for what
+    /// divides words of a name too: `tax file` is `tax_file`, `tax-file` and `taxFile`; one at the
+    /// end of a word of more than [`SHORT_WORD_BYTES`] for any byte that is no letter.
     pub context: &'static [&'static str],
     /// For a rule whose front alone decides: once `value` has matched, all bytes of this set that
     /// follow it belong to the value, up to [`RUN_BYTES_MAX`]. Such a rule has no `trail` and no

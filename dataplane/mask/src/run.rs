@@ -36,8 +36,8 @@ enum Line {
 /// Dashes on either side of a label (RFC 7468 section 3).
 const DASHES: u8 = 5;
 
-/// Longest header behind its name, in bytes: `DEK-Info` (RFC 1421 section 4.6) and `Version` (RFC 4880
-/// section 6.2) are shorter.
+/// Longest header behind its name, in bytes: `DEK-Info` (RFC 1421 section 4.6) and `Version`
+/// (RFC 4880 section 6.2) are shorter.
 const HEADER_BYTES_MAX: u8 = 200;
 
 impl OpenRun {

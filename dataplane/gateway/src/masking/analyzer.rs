@@ -37,8 +37,8 @@ const NAMES_MAX: usize = 4 << 10;
 /// Questions that are out at a time, a core.
 const ASKING_MAX: usize = 256;
 
-/// Failures in a row (no connection, one that ended, no answer in time) after which an analyser is left alone, and
-/// for how long: what is done without it is done at once then.
+/// Failures in a row (no connection, one that ended, no answer in time) after which an analyser is
+/// left alone, and for how long: what is done without it is done at once then.
 const FAILURES_MAX: u32 = 5;
 const LEFT_ALONE: Duration = Duration::from_secs(5);
 

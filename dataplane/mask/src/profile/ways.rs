@@ -27,6 +27,9 @@ const FRONT_BYTES_MIN: usize = 3;
 /// Bytes of an anchor that is rarer than a long run is.
 const ANCHOR_BYTES_MIN: usize = 3;
 
+/// Bytes of a word's first part that is looked for without its second.
+const LONG_FRONT_BYTES_MIN: usize = 5;
+
 /// What long runs are made of: words without anything between them that divides a sentence.
 const RUN_BYTES: ByteSet = ByteSet::WORD.with_each(b"+/-=~.");
 
@@ -189,24 +192,25 @@ pub(super) fn ways(rules: &[Read]) -> Result<(Ways, Vec<String>, Engine), String
     Ok((ways, warnings, engine))
 }
 
-/// Words that must stand before matches, with what they tell. One that begins like another stands
-/// where that stands.
-fn words<'a>(gathered: &Gathered, rules: &'a [Read]) -> Vec<(&'a str, Tells)> {
-    let mut words: BTreeMap<&str, Tells> = BTreeMap::new();
+/// Literals that stand where words stand that matches need, with what they tell. One that begins
+/// like another stands where that stands.
+fn words(gathered: &Gathered, rules: &[Read]) -> Vec<(String, Tells)> {
+    let mut words: BTreeMap<String, Tells> = BTreeMap::new();
     let mut note = |indices: &[usize], tell: fn(&mut Tells)| {
         let told = indices.iter().filter_map(|index| rules.get(*index));
         let told = told.filter(|rule| rule.is_told());
-        for word in told.flat_map(|rule| rule.rule.context.iter().copied()) {
+        for word in told.flat_map(|rule| rule.rule.context.iter()).flat_map(|word| fronts_of(word))
+        {
             tell(words.entry(word).or_default());
         }
     };
     note(&gathered.told, |tells| tells.tokens = true);
     note(&gathered.near, |tells| tells.near = true);
     note(&gathered.runs, |tells| tells.runs = true);
-    let mut shortest: Vec<(&str, Tells)> = Vec::new();
+    let mut shortest: Vec<(String, Tells)> = Vec::new();
     for (word, tells) in words {
         match shortest.last_mut() {
-            Some((last, known)) if word.starts_with(*last) => {
+            Some((last, known)) if word.starts_with(last.as_str()) => {
                 known.tokens |= tells.tokens;
                 known.near |= tells.near;
                 known.runs |= tells.runs;
@@ -217,9 +221,22 @@ fn words<'a>(gathered: &Gathered, rules: &'a [Read]) -> Vec<(&'a str, Tells)> {
     shortest
 }
 
+/// What each form of a context word begins with: the part before its first blank, or, where others
+/// begin with that too often, every form up to the second.
+fn fronts_of(word: &str) -> Vec<String> {
+    match word.split_once(' ') {
+        Some((front, rest)) if !rest.is_empty() && front.len() < LONG_FRONT_BYTES_MIN => {
+            let rest = rest.split(' ').next().unwrap_or_default();
+            [" ", "_", "-", ""].map(|between| [front, between, rest].concat()).to_vec()
+        }
+        Some((front, _)) if front.len() >= FRONT_BYTES_MIN => vec![front.to_owned()],
+        Some(_) | None => vec![word.to_owned()],
+    }
+}
+
 fn led(
     by_front: BTreeMap<Front, Vec<usize>>,
-    words: Vec<(&str, Tells)>,
+    words: Vec<(String, Tells)>,
     anchors: Option<&Anchors>,
     warnings: &mut Vec<String>,
 ) -> Result<(Option<Led>, Engine), String> {
@@ -231,8 +248,8 @@ fn led(
         kinds.push(Kind::Front { bytes: front.bytes.len() });
     }
     for (word, tells) in words {
-        list.push(Literal { bytes: word.as_bytes().to_vec(), ignore_case: true });
         kinds.push(Kind::Word { bytes: word.len(), tells });
+        list.push(Literal { bytes: word.into_bytes(), ignore_case: true });
     }
     let anchors = anchors.iter().flat_map(|anchors| &anchors.list).enumerate();
     for (index, anchor) in anchors.filter(|(_, anchor)| anchor.literal.len() > 1) {

@@ -5,7 +5,7 @@
 use std::ops::Range;
 
 use penstock_mask::catalogue::{Detector, catalogue};
-use penstock_mask::rule::{CONTEXT_BYTES, Guard, RUN_BYTES_MAX, Rule, Run};
+use penstock_mask::rule::{CONTEXT_BYTES, Guard, RUN_BYTES_MAX, Rule, Run, SHORT_WORD_BYTES};
 use regex_automata::hybrid::dfa::{Cache, DFA};
 use regex_automata::util::syntax;
 use regex_automata::{Anchored, Input, MatchKind, nfa::thompson};
@@ -104,12 +104,29 @@ impl Plain {
 fn has_context(context: &[&str], text: &[u8], at: usize) -> bool {
     let window = text[at.saturating_sub(CONTEXT_BYTES)..at].to_ascii_lowercase();
     let is_there = |word: &&str| {
-        window.windows(word.len()).enumerate().any(|(index, part)| {
+        (0..window.len()).any(|index| {
             let is_front = index == 0 || !window[index - 1].is_ascii_alphabetic();
-            is_front && part == word.as_bytes()
+            let is_long = word.len() > SHORT_WORD_BYTES;
+            is_front && is_form(&window[index..], word.as_bytes(), is_long)
         })
     };
     context.is_empty() || context.iter().any(is_there)
+}
+
+/// Whether a text begins with a form of a context word.
+fn is_form(text: &[u8], word: &[u8], is_long: bool) -> bool {
+    match word {
+        [] => true,
+        [b' '] if is_long => text.first().is_some_and(|byte| !byte.is_ascii_alphabetic()),
+        [b' ', rest @ ..] if !rest.is_empty() => {
+            [&b""[..], b" ", b"_", b"-"].iter().any(|between| {
+                text.strip_prefix(*between).is_some_and(|text| is_form(text, rest, is_long))
+            })
+        }
+        [letter, rest @ ..] => text
+            .split_first()
+            .is_some_and(|(first, text)| first == letter && is_form(text, rest, is_long)),
+    }
 }
 
 fn run_end(rule: &Rule, text: &[u8], to: usize) -> usize {

@@ -7,7 +7,7 @@ use regex_syntax::hir::{Class, Hir, HirKind};
 
 use crate::fold::{Behind, Folded, Folder};
 use crate::pattern::parse;
-use crate::rule::{CONTEXT_BYTES, Guard, RUN_BYTES_MAX, Rule, Run};
+use crate::rule::{CONTEXT_BYTES, Guard, RUN_BYTES_MAX, Rule, Run, SHORT_WORD_BYTES};
 
 /// Places in a text, in order, each once.
 type Places = Vec<usize>;
@@ -185,14 +185,38 @@ fn allows(guard: &Guard, near: Option<u8>, far: Option<u8>) -> bool {
 }
 
 fn has_context(rule: &Rule, text: &[u8], start: usize) -> bool {
+    let before = &text[..start];
     rule.context.is_empty()
-        || rule.context.iter().any(|word| {
+        || rule.context.iter().flat_map(|word| forms(word)).any(|(word, ends)| {
             (start.saturating_sub(CONTEXT_BYTES)..start).any(|at| {
-                at + word.len() <= start
-                    && text[at..at + word.len()].eq_ignore_ascii_case(word.as_bytes())
+                let behind = before.get(at + word.len());
+                before[at..].get(..word.len()).is_some_and(|here| here.eq_ignore_ascii_case(&word))
                     && (at == 0 || !text[at - 1].is_ascii_alphabetic())
+                    && (!ends || behind.is_some_and(|byte| !byte.is_ascii_alphabetic()))
             })
         })
+}
+
+/// Every way to write a context word, and whether no letter may stand behind it.
+fn forms(word: &str) -> Vec<(Vec<u8>, bool)> {
+    let (word, ends) = match word.strip_suffix(' ') {
+        Some(front) if word.len() > SHORT_WORD_BYTES => (front, true),
+        Some(_) | None => (word, false),
+    };
+    let mut all = vec![String::new()];
+    for (index, part) in word.split(' ').enumerate() {
+        let between: &[&str] = match index {
+            0 => &[""],
+            // The blank that ends a short one.
+            _ if part.is_empty() => &[" "],
+            _ => &["", " ", "_", "-"],
+        };
+        all = all
+            .iter()
+            .flat_map(|front| between.iter().map(move |between| format!("{front}{between}{part}")))
+            .collect();
+    }
+    all.into_iter().map(|form| (form.into_bytes(), ends)).collect()
 }
 
 struct Value {
@@ -209,8 +233,8 @@ impl Read {
         let at = |index: Option<usize>| index.and_then(|index| text.get(index)).copied();
         let mut found = Vec::new();
         let has_word = |word: &&str| {
-            let word = word.as_bytes();
-            text.windows(word.len()).any(|part| part.eq_ignore_ascii_case(word))
+            let mut forms = forms(word).into_iter();
+            forms.any(|(form, _)| text.windows(form.len()).any(|p| p.eq_ignore_ascii_case(&form)))
         };
         if !rule.context.is_empty() && !rule.context.iter().any(has_word) {
             return found;
