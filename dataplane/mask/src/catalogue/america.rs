@@ -128,7 +128,11 @@ static DETECTORS: &[Detector] = &[
                 "assurance sociale",
                 "nas ",
             ])],
-        positives: &["SIN: «130 692 544»", "social insurance number «193-456-787»"],
+        positives: &[
+            "sin=«130 692 544»",
+            "SIN: «130 692 544»",
+            "social insurance number «193-456-787»",
+        ],
         near_misses: &["SIN 130 692 545", "130 692 544"],
     },
     Detector {

@@ -11,7 +11,12 @@ static DETECTORS: &[Detector] = &[
         patterns: &[pattern(r"[0-9]{3}[ \-]?[0-9]{3}[ \-]?[0-9]{2,3}")
             .valid(validators::au_tfn)
             .near(&["tfn", "tax file"])],
-        positives: &["TFN «123 456 782»", "tax file number «876543210»"],
+        positives: &[
+            "tax_file_number: «123 456 782»",
+            "taxFileNumber=«123456782»",
+            "TFN «123 456 782»",
+            "tax file number «876543210»",
+        ],
         near_misses: &["TFN 123 456 783", "123 456 782"],
     },
     Detector {
@@ -114,7 +119,7 @@ static DETECTORS: &[Detector] = &[
         default: false,
         patterns: &[pattern(r"[0-9]{6} ?[0-9]{4} ?[01][89] ?[0-9]")
             .valid(validators::za_id)
-            .near(&["id n", "id:", "identity", "south africa", "sa id"])],
+            .near(&["id n", "id:", "identity", "south africa", "sa id", "rsa id"])],
         positives: &["South African ID «7503305044089»", "Identity number: «800101 5009 087»"],
         near_misses: &["ID number 7503305044088", "7503305044089", "id: 7513305044089"],
     },

@@ -124,7 +124,7 @@ static DETECTORS: &[Detector] = &[
         name: "GCP_ACCESS_TOKEN",
         about: "access tokens of Google's sign-in",
         default: true,
-        patterns: &[token(r"ya29\.[\w\-]{30,400}")],
+        patterns: &[token(r"ya29\.(?:[a-z]\.)?[\w\-]{30,400}")],
         positives: &[
             concat!(
                 "Set the token to «ya29.lwRlOEVHzc0X0AWIRh-JUqBlIFXZ53Ncqe28_",
@@ -235,7 +235,7 @@ static DETECTORS: &[Detector] = &[
         name: "VAULT_TOKEN",
         about: "tokens of HashiCorp Vault",
         default: true,
-        patterns: &[token(r"hv[sbr]\.[\w\-]{90,300}")],
+        patterns: &[token(r"hvs\.[\w\-]{24,300}|hv[br]\.[\w\-]{90,300}")],
         positives: &[
             concat!(
                 "Set the token to «hvs.BD-vok_nPTmZYl2dVAMH2vWD6qeSPt5Pv74GDq",

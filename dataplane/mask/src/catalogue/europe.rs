@@ -59,8 +59,10 @@ static DETECTORS: &[Detector] = &[
         name: "IT_VAT_CODE",
         about: "Italian firms",
         default: false,
-        patterns: &[pattern(r"[0-9]{11}").valid(validators::luhn).near(&["iva", "vat"])],
-        positives: &["partita IVA «00743110157»", "P.IVA: «07643520567»"],
+        patterns: &[pattern(r"(?:IT ?)?[0-9]{11}")
+            .valid(validators::luhn)
+            .near(&["iva", "vat", "piva"])],
+        positives: &["partita IVA «00743110157»", "P.IVA: «07643520567»", "P.IVA «IT00743110157»"],
         near_misses: &["IVA 00743110158", "00743110157"],
     },
     Detector {
@@ -172,10 +174,10 @@ static DETECTORS: &[Detector] = &[
         name: "DK_CPR",
         about: "Danish persons",
         default: true,
-        patterns: &[pattern(r"[0-3][0-9][01][0-9]{3}-?[0-9]{4}")
+        patterns: &[pattern(r"[0-3][0-9][01][0-9]{3}[ \-]?[0-9]{4}")
             .valid(validators::day_first)
             .near(&["cpr", "personnummer"])],
-        positives: &["CPR «211062-5629»", "cpr-nummer: «2110625629»"],
+        positives: &["CPR «211062-5629»", "cpr-nummer: «2110625629»", "CPR «211062 5629»"],
         near_misses: &["CPR 421062-5629", "211062-5629"],
     },
     Detector {

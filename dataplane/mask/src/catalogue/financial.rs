@@ -97,7 +97,11 @@ static DETECTORS: &[Detector] = &[
             "savings",
             "account_number",
         ])],
-        positives: &["bank account «123456789012»", "Checking: «00012345678»"],
+        positives: &[
+            "bankAccount: «123456789012»",
+            "bank account «123456789012»",
+            "Checking: «00012345678»",
+        ],
         near_misses: &["order 123456789012", "account number 1234567"],
     },
     Detector {

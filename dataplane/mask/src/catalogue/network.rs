@@ -6,7 +6,7 @@ use crate::validators;
 
 /// All that may be an address; what it is says the validator.
 const IPV6: &str = concat!(
-    r"(?:[0-9A-Fa-f]{0,4}:){2,7}(?:[0-9A-Fa-f]{1,4}|[0-9]{1,3}(?:\.",
+    r"(?:[0-9A-Fa-f]{0,4}:){2,8}(?:[0-9A-Fa-f]{1,4}|[0-9]{1,3}(?:\.",
     r"[0-9]{1,3}){3})?(?:%[A-Za-z0-9]{1,16})?(?:/[0-9]{1,3})?"
 );
 
@@ -37,6 +37,7 @@ static DETECTORS: &[Detector] = &[
             "ip=«13d:40a6:b640:062:bcc0:fd77:af49:529»",
             "source:«::ffff:192.0.2.128»",
             "«81.42.254.142»:8080 down",
+            "at «1:2:3:4:5:6:7::» too",
         ],
         near_misses: &[
             "1.2.3.4.5",

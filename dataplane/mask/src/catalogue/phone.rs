@@ -7,7 +7,7 @@ use crate::validators;
 
 /// Not the rest of a longer number.
 const BEFORE_PHONE: Guard =
-    Guard::not(ByteSet::WORD.with_each(b"+/,")).nor_pair(b'-', ByteSet::ALPHANUMERIC);
+    Guard::not(ByteSet::WORD.with_each(b"+/")).nor_pair(b'-', ByteSet::ALPHANUMERIC);
 /// Nor its front.
 const AFTER_PHONE: Guard = Guard::NO_WORD.nor_pair(b'-', ByteSet::ALPHANUMERIC);
 
@@ -21,9 +21,21 @@ const BEHIND_WORD: &str = concat!(
 
 /// The same of words that stand in longer ones too: `homePhone`.
 const BEHIND_PHONE: &str = concat!(
-    r"(?i:phone|telefon|mobile)(?i:[ _]?(?:number|nr|no|nummer|us|me",
-    r#"|him|her|them))?["'.]{0,2} ?[:=#]?(?: (?:is|at|on|to|under))? "#,
-    r#"?["']?"#
+    r"(?i:phone|telefon|tel\xC3\xA9fon|t\xC3\xA9l\xC3\xA9phone|mobile|mobiel|m\xC3\xB3vil",
+    r"|movil|telem\xC3\xB3vel|celular|cellulare|kom\xC3\xB3rk|komork|puhelin|tlf)[aio]?",
+    r"(?i:[ _]?(?:number|nr|no|nummer|us|me|him|her|them))?",
+    r#"["'.]{0,2} ?[:=#]?(?: (?:is|at|on|to|under|es|est|ist|lautet|\xC3\xA8|\xC3\xA9))? ?["']?"#
+);
+
+/// The same in Chinese, Japanese and Korean: a telephone or a mobile one, perhaps its number.
+const BEHIND_EASTERN: &str = concat!(
+    r"(?:\xE6\x89\x8B\xE6\x9C\xBA|\xE6\x89\x8B\xE6\xA9\x9F|\xE7\x94\xB5\xE8\xAF\x9D",
+    r"|\xE9\x9B\xBB\xE8\xA9\xB1|\xE6\x90\xBA\xE5\xB8\xAF|\xEC\xA0\x84\xED\x99\x94",
+    r"|\xED\x9C\xB4\xEB\x8C\x80)(?:\xE5\x8F\xB7|\xE5\x8F\xB7\xE7\xA0\x81",
+    r"|\xE7\x95\xAA\xE5\x8F\xB7|\xE8\x99\x9F\xE7\xA2\xBC|\xEB\xB2\x88\xED\x98\xB8",
+    r"|\xE7\x94\xB5\xE8\xAF\x9D|\xE9\x9B\xBB\xE8\xA9\xB1|\xEC\xA0\x84\xED\x99\x94",
+    r"|\xED\x8F\xB0){0,2}",
+    r"(?:\xE3\x81\xAF|\xE6\x98\xAF|\xE4\xB8\xBA|\xE7\x82\xBA)? ?:? ?"
 );
 
 /// What says that a number is one to dial.
@@ -79,6 +91,14 @@ const PHONE: &[&str] = &[
     "contact number",
     "contact:",
     "text me",
+    "tlf",
+    "puhelin",
+    "mobiel",
+    "telem",
+    "komórk",
+    "携帯",
+    "전화",
+    "휴대",
     "電話",
     "电话",
     "手机",
@@ -96,7 +116,7 @@ static DETECTORS: &[Detector] = &[Detector {
         .before(Guard::not(ByteSet::WORD.with(b'+')))
         .after(AFTER_PHONE)
         .valid(validators::e164),
-        pattern(r"00(?:[ \-]?[0-9]){1,3}(?:[ .\-()/]{1,3}[0-9]{1,6}){2,6}")
+        pattern(r"00(?:[ \-]?[0-9]){1,3}(?:[ .\-()/]{1,3}[0-9]{1,9}){2,6}")
             .before(BEFORE_PHONE)
             .after(AFTER_PHONE)
             .valid(validators::e164),
@@ -171,6 +191,11 @@ static DETECTORS: &[Detector] = &[Detector {
             .after(AFTER_PHONE)
             .lead(BEHIND_PHONE)
             .valid(validators::led_phone),
+        pattern(r"\(?[0-9](?:[ .\-()/]{0,2}[0-9]){6,12}")
+            .before(Guard::ANY)
+            .after(AFTER_PHONE)
+            .lead(BEHIND_EASTERN)
+            .valid(validators::led_phone),
     ],
     positives: &[
         "Ring «+44 20 7946 0958» today",
@@ -196,6 +221,14 @@ static DETECTORS: &[Detector] = &[Detector {
         "«03488/94968562»",
         "| «07123456789» |",
         "\"homePhone\": \"«2125550147»\"",
+        "móvil «612345678»",
+        "el teléfono es «612345678»",
+        "tlf.: «21 23 73 51»",
+        "携帯：«09012042027»",
+        "手机是«131-1951-6573»",
+        "전화번호: «02-213-6185»",
+        "«0049 151 20285263»",
+        "Anna Berg,«506-236-0452»",
     ],
     near_misses: &[
         "Version 2.10.3",

@@ -40,12 +40,14 @@ pub fn aws_secret(value: &[u8]) -> bool {
         && !value.ends_with(b"EXAMPLEKEY")
 }
 
-/// A random secret that nothing but its context names: letters and digits, 3.5 bits a byte, neither
-/// a path nor a name of code.
+/// A random secret that nothing but its context names: letters and digits, 3.5 bits a byte, 3 of
+/// hexadecimal digits, neither a path nor a name of code nor words with numbers.
 pub fn secret(value: &[u8]) -> bool {
+    let is_hex = value.len() >= 16 && value.iter().all(u8::is_ascii_hexdigit);
     value.iter().any(u8::is_ascii_digit)
         && value.iter().any(u8::is_ascii_alphabetic)
-        && entropy(value) >= 3.5
+        && entropy(value) >= if is_hex { 3.0 } else { 3.5 }
+        && !is_slug(value)
         && !matches!(value.first(), Some(b'/' | b'.'))
         && !is_stand_in(value)
         && !is_code(value)
@@ -114,14 +116,108 @@ pub fn password_assigned(value: &[u8]) -> bool {
     !is_stand_in(value) && !is_code(value) && !has_next_member(value) && !has(value, b"://")
 }
 
-/// A password without quotes in a sentence or behind `name: `: no word has a digit or a sign in it.
+/// A password without quotes in a sentence or behind `name: `: no word has a digit or a sign in it,
+/// or changes its case so often.
 pub fn password_in_prose(value: &[u8]) -> bool {
     let signs = value.iter().filter(|byte| b"!#$%&*+=?@^_~|\\{}[]()".contains(byte)).count();
     let digits = value.iter().filter(|byte| byte.is_ascii_digit()).count();
-    let others = value.iter().any(|byte| !byte.is_ascii_digit());
-    (signs > 0 || (digits > 0 && others) || digits >= 6)
+    let others = value.iter().any(|byte| byte.is_ascii_alphabetic() || *byte >= 0x80);
+    (signs > 0 || (digits > 0 && others) || digits >= 6 || is_mixed(value))
         && !value.ends_with(b"()")
+        && !(value.starts_with(b"(") && value.ends_with(b")"))
         && password_assigned(value)
+}
+
+/// A password in quotes behind a longer name, which may as well be the name of a text or a page.
+pub fn password_named(value: &[u8]) -> bool {
+    let is_sign = |byte: &u8| b"!#$%&*+=?@^~|\\".contains(byte);
+    let digits = value.iter().filter(|byte| byte.is_ascii_digit()).count();
+    let letters = value.iter().filter(|byte| byte.is_ascii_alphabetic()).count();
+    let is_field = digits < 2 && is_name(value) && has(value, b"pass");
+    let is_random = digits > 0 && (letters > 0 || digits >= 6) || is_mixed(value);
+    let has_sign = value.iter().any(is_sign) && (letters > 0 || digits > 0);
+    value.len() >= 4
+        && (is_random || has_sign && !value.ends_with(b"!") && !value.ends_with(b"?"))
+        && value.first() != Some(&b'/')
+        && !(value.contains(&b'/') && is_slug(value))
+        && !is_field
+        && !has(value, b"://")
+        && password_quoted(value)
+}
+
+/// A password that nothing but a word before it names: a digit and a sign, or many changes.
+pub fn password_strong(value: &[u8]) -> bool {
+    let is_there = |test: fn(&u8) -> bool| value.iter().any(test);
+    let has_sign = is_there(|byte| b"!#$@^*%".contains(byte));
+    let host = value.iter().position(|byte| *byte == b'@');
+    let is_mail = host.is_some_and(|at| value.iter().skip(at).any(|byte| *byte == b'.'));
+    value.len() >= 8
+        && is_there(u8::is_ascii_alphabetic)
+        && (is_mixed(value) || is_there(u8::is_ascii_digit) && (has_sign || turns(value) >= 6))
+        && !is_mail
+        && !value.contains(&b'/')
+        && password_in_prose(value)
+}
+
+/// A password behind an option of a command: neither a port nor a path.
+pub fn password_of_option(value: &[u8]) -> bool {
+    let is_port =
+        value.contains(&b':') && value.iter().all(|byte| byte.is_ascii_digit() || *byte == b':');
+    let is_path = matches!(value.first(), Some(b'/' | b'.' | b'~' | b'-'))
+        || value.contains(&b'/') && is_slug(value);
+    !is_port && !is_path && password_in_prose(value)
+}
+
+/// How often the kind of letter or digit changes.
+fn turns(value: &[u8]) -> usize {
+    let kind = |byte: &u8| match byte {
+        b'a'..=b'z' => 1,
+        b'A'..=b'Z' => 2,
+        b'0'..=b'9' => 3,
+        _ => 0,
+    };
+    let is_turn = |pair: &&[u8]| match pair {
+        [a, b] => kind(a) != kind(b) && kind(a) > 0 && kind(b) > 0,
+        _ => false,
+    };
+    value.windows(2).filter(is_turn).count()
+}
+
+/// Letters alone that are no words written together: those have fewer capitals.
+fn is_mixed(value: &[u8]) -> bool {
+    let capitals = value.iter().filter(|byte| byte.is_ascii_uppercase()).count();
+    value.len() >= 12
+        && value.iter().all(u8::is_ascii_alphabetic)
+        && capitals * 4 >= value.len()
+        && (value.len() - capitals) * 4 >= value.len()
+        && turns(value) >= 5
+}
+
+/// A small word with at most two digits behind it: `node12`.
+fn is_numbered(part: &[u8]) -> bool {
+    let letters = part.iter().take_while(|byte| byte.is_ascii_lowercase()).count();
+    let digits = part.iter().skip(letters).take(3).filter(|byte| byte.is_ascii_digit()).count();
+    letters + digits == part.len() && digits < 3
+}
+
+/// `/run/secrets/db`, `./x/y`.
+fn is_file(value: &[u8]) -> bool {
+    let is_rooted = matches!(value, [b'/', ..] | [b'.', b'/', ..] | [b'~', b'/', ..]);
+    is_rooted && value.iter().filter(|byte| **byte == b'/').count() > 1 && is_slug(value)
+}
+
+/// Words and numbers with signs between them: `my-secret-v2`, `projects/12/keys`.
+fn is_slug(value: &[u8]) -> bool {
+    let mut parts = value.split(|byte| matches!(byte, b'-' | b'_' | b'.' | b'/'));
+    let is_one = |part: &[u8]| {
+        part.len() <= 3
+            || part.iter().all(u8::is_ascii_digit)
+            || part.iter().all(u8::is_ascii_uppercase)
+            || is_numbered(part)
+            || part.first().is_some_and(u8::is_ascii_uppercase)
+                && part.iter().skip(1).all(u8::is_ascii_lowercase)
+    };
+    value.iter().any(|byte| matches!(byte, b'-' | b'_' | b'.' | b'/')) && parts.all(is_one)
 }
 
 /// The password of an address: no port and path, no second address.
@@ -152,7 +248,15 @@ fn is_name(value: &[u8]) -> bool {
 fn is_call(value: &[u8]) -> bool {
     let at = value.iter().position(|byte| matches!(byte, b'(' | b'['));
     let Some((name, rest)) = at.and_then(|at| value.split_at_checked(at)) else { return false };
-    let closes = rest.ends_with(b")") || rest.ends_with(b"]") || rest.len() <= 2;
+    let is_cut = match rest.split_first() {
+        // Where a quote or a sign ends what is looked at.
+        Some((_, inner)) => {
+            name.len() >= 4 && is_name(inner) && !inner.iter().any(u8::is_ascii_digit)
+                || name.iter().any(|byte| matches!(byte, b'.' | b':'))
+        }
+        None => false,
+    };
+    let closes = is_cut || rest.ends_with(b")") || rest.ends_with(b"]") || rest.len() <= 2;
     !name.is_empty()
         && closes
         && name
@@ -160,13 +264,22 @@ fn is_call(value: &[u8]) -> bool {
             .all(|part| part.is_empty() || is_name(part))
 }
 
-/// A word of a program: `self.password`, `getpass()`, `String,`.
+/// A word of a program: `self.password`, `getpass()`, `!user.password1`, `new_password`.
 fn is_code(value: &[u8]) -> bool {
+    let value = match value {
+        [b'!' | b'&' | b'*', rest @ ..] if rest.contains(&b'.') => rest,
+        _ => value,
+    };
+    let is_own = has(value, b"passw");
     let is_path = value.contains(&b'.')
         && value
             .split(|byte| *byte == b'.')
-            .all(|part| is_name(part) && !part.iter().any(u8::is_ascii_digit));
-    is_path || is_call(value)
+            .all(|part| is_name(part) && (is_own || !part.iter().any(u8::is_ascii_digit)));
+    let has_hump = value.contains(&b'_')
+        || value.windows(2).any(|two| matches!(two, [b'a'..=b'z', b'A'..=b'Z']));
+    let digits = value.iter().filter(|byte| byte.is_ascii_digit()).count();
+    let is_variable = is_own && has_hump && digits < 2 && is_name(value);
+    is_path || is_variable || is_call(value)
 }
 
 /// Words that stand where a password would, in any case.
@@ -182,9 +295,9 @@ const WORDS: [&str; 47] = [
 
 /// How such words begin.
 #[rustfmt::skip]
-const FRONTS: [&str; 12] = [
+const FRONTS: [&str; 13] = [
     "your", "change", "example", "placeholder", "redacted", "replace", "insert", "todo", "<",
-    "xxxx", "my_password", "enter",
+    "xxxx", "my_password", "enter", "required|",
 ];
 
 /// What stands where a value would: a variable, a mask, a word that says so.
@@ -196,18 +309,27 @@ fn is_stand_in(value: &[u8]) -> bool {
     };
     let first = value.first().copied().unwrap_or(b' ');
     let last = value.last().copied().unwrap_or(b' ');
+    let inner = match value {
+        [b'[' | b'(' | b'{' | b'*' | b'_', inner @ ..] => inner,
+        _ => value,
+    };
     let starts = |front: &&str| {
-        value.get(..front.len()).is_some_and(|head| head.eq_ignore_ascii_case(front.as_bytes()))
+        let is_it = |head: &[u8]| head.eq_ignore_ascii_case(front.as_bytes());
+        [value, inner].iter().any(|value| value.get(..front.len()).is_some_and(is_it))
     };
     let rest = trimmed.get(1..).unwrap_or_default();
+    let is_word = is_name(rest) && !rest.iter().any(u8::is_ascii_digit);
     let is_variable = match first {
         b'$' => {
             matches!(rest.first(), Some(b'{' | b'('))
-                || is_name(rest) && !rest.iter().any(u8::is_ascii_digit)
+                || is_word
+                || is_name(rest.strip_suffix(b"-").unwrap_or_default())
         }
-        b'{' => last == b'}' || rest.first() == Some(&b'{'),
-        b'[' => last == b']',
-        b'%' => last == b'%' || rest.first() == Some(&b'(') || rest.len() < 3,
+        b'{' => last == b'}' || rest.first() == Some(&b'{') || is_word,
+        b'[' => last == b']' || is_word,
+        b'(' => is_word,
+        b'%' => last == b'%' || rest.first() == Some(&b'(') || rest.len() < 3 || is_word,
+        b'@' | b':' => is_word && rest.len() < value.len(),
         b'<' => true,
         b'&' => is_name(rest) && rest.len() < 4,
         _ => false,
@@ -218,5 +340,6 @@ fn is_stand_in(value: &[u8]) -> bool {
         || value.iter().all(|byte| *byte >= 0x80)
         || WORDS.iter().any(|word| trimmed.eq_ignore_ascii_case(word.as_bytes()))
         || FRONTS.iter().any(starts)
+        || is_file(value)
         || has(value, b"[redacted]")
 }

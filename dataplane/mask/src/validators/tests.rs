@@ -151,12 +151,50 @@ fn what_stands_for_a_password_is_none() {
         "self.password",
         "getpass.getpass()",
         "os.environ['PW']",
+        "[REDACTED]",
+        "[REDACTED",
+        "{password",
+        ":password",
+        "new_password",
+        "userPassword",
+        "!this.form.password1",
     ] {
         assert!(!password_assigned(value.as_bytes()), "{value}");
         assert!(!password_in_prose(value.as_bytes()), "{value}");
     }
     for value in ["hunter2", "%gInbNCUO6t", "$ecret77", "p(a)ss77", "{x9}q!", "Xx-77-xX"] {
         assert!(password_in_prose(value.as_bytes()), "{value}");
+    }
+    assert!(password_in_prose(b"qWVOFuvwElMFtgbY"));
+    for value in ["getUserPasswordFromEnv", "GitHubOAuth", "8-20", "(pw)"] {
+        assert!(!password_in_prose(value.as_bytes()), "{value}");
+    }
+}
+
+#[test]
+fn a_password_without_an_operator_is_more_than_a_name_with_a_number() {
+    for value in ["Bayern49#", "P@ssw0rd12", "aB3dE6gH9kLm2"] {
+        assert!(password_strong(value.as_bytes()), "{value}");
+    }
+    for value in ["Argon2id", "Base64-encoded", "OAuth2.0", "anna2@example.com", "2024-01-15T10"] {
+        assert!(!password_strong(value.as_bytes()), "{value}");
+    }
+}
+
+#[test]
+fn a_password_behind_an_option_is_neither_a_port_nor_a_path() {
+    assert!(password_of_option(b"Bayern49#"));
+    for value in ["8080:80", "127001:80", "./dir/x1", "/srv/x1", "dir/sub/v2", "flag"] {
+        assert!(!password_of_option(value.as_bytes()), "{value}");
+    }
+}
+
+#[test]
+fn a_secret_of_hexadecimal_digits_has_fewer_bits_and_words_are_none() {
+    assert!(secret(b"53a583dbbe0ebbd6a114c3deea63041b"));
+    assert!(secret(b"f3b1c9d2-7a4e-4c58-9e06-2d8b1f7a3c5e"));
+    for value in ["my-database-secret-v2", "projects/123/secrets/x1", "a0a0a0a0a0a0a0a0a0"] {
+        assert!(!secret(value.as_bytes()), "{value}");
     }
 }
 
@@ -219,6 +257,9 @@ const ALL: &[fn(&[u8]) -> bool] = &[
     password_assigned,
     password_in_prose,
     password_of_url,
+    password_of_option,
+    password_named,
+    password_strong,
     base58check,
     bech32,
     eip55,
