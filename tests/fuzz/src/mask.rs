@@ -9,6 +9,7 @@ use penstock_http::stream::{Boundary, StreamKind};
 use penstock_mask::catalogue::catalogue;
 use penstock_mask::channel::{Channel, mask_text};
 use penstock_mask::event::{Step, Unmaskable};
+use penstock_mask::fold::UNDECIDED_BYTES_MAX;
 use penstock_mask::profile::{Action, Masking, Profile, Scratch};
 use penstock_mask::stream::{StreamMask, Terms};
 use penstock_mask::surface::Surface;
@@ -86,14 +87,15 @@ fn split(scratch: &mut Scratch, text: &str, cuts: &[usize], escapes: bool) -> St
     String::from_utf8(out).expect("text")
 }
 
-/// Time that runs out anywhere: nothing stays held.
+/// Time that runs out anywhere: nothing stays held but the front of an escape.
 fn stalled(scratch: &mut Scratch, text: &str, chance: &mut Chance) {
     let (mut channel, mut out, mut from) = (Channel::new(false), Vec::new(), 0);
     for cut in chance.cuts(3, text.len()) {
         let cut = text.ceil_char_boundary(cut);
         channel.push(&MASKING, scratch, &text.as_bytes()[from..cut], &mut out);
-        channel.stalled(&MASKING, scratch, chance.up_to(1) == 0, &mut out);
-        assert_eq!(channel.held_bytes(), 0);
+        let is_released = chance.up_to(1) == 0;
+        channel.stalled(&MASKING, scratch, is_released, &mut out);
+        assert!(channel.held_bytes() <= if is_released { 0 } else { UNDECIDED_BYTES_MAX });
         from = cut;
     }
 }

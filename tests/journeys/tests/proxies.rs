@@ -138,8 +138,9 @@ fn haproxy_may_close_idle_connections_at_any_time() {
     a_hop_that_closes_idle_connections(Kind::HaProxy, "http-keep-alive 75s", &short);
 }
 
+/// The script's connection ends with its answer: a hop must not keep it.
 const EVENTS_HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\
-                           transfer-encoding: chunked\r\n\r\n";
+                           transfer-encoding: chunked\r\nconnection: close\r\n\r\n";
 
 fn event(number: usize) -> String {
     let event = format!("data: {{\"event\": {number}}}\n\n");
