@@ -18,13 +18,14 @@ use std::sync::Arc;
 use penstock_config::documents::Unavailable;
 
 use crate::channel::named::Name;
+use crate::fold::seen;
 use crate::profile::{Masking, Names, Scratch, number};
 use crate::text::Channel;
 
 pub(crate) use cut::Cut;
 pub(crate) use question::is_word;
 pub use question::{Found, Question, Unusable};
-use question::{Key, key, may_name};
+use question::{Key, has_letters, key, may_name};
 
 /// Most questions that wait for their answers at a time.
 const OPEN_MAX: usize = 16;
@@ -264,9 +265,9 @@ impl Analysis {
         if self.known.len() >= KNOWN_MAX || self.known.contains_key(&key) {
             return;
         }
-        let folded = question::seen(text, escapes);
+        let folded = seen(text, escapes);
         // An analyser may take a question without a letter for a mistake.
-        if !may_name(&folded.bytes) {
+        if !has_letters(&folded.bytes) {
             self.known.insert(key, Some(Box::default()));
             return;
         }

@@ -356,9 +356,16 @@ widest! {
     }
 }
 
-/// A whole text, folded as no JSON: for what is compared with folded text, such as a word.
-pub fn folded(text: &str) -> Vec<u8> {
+/// A whole text as a reader sees it, however much of it can't be seen.
+pub fn seen(text: &[u8], escapes: bool) -> Folded {
     let mut into = Folded::default();
-    Folder::new(false).fold(text.as_bytes(), 0, Behind::Nothing, &mut into);
-    into.bytes
+    let mut folder = Folder::new(escapes);
+    let mut decided = 0;
+    loop {
+        let rest = text.get(decided..).unwrap_or_default();
+        decided = decided.saturating_add(folder.fold(rest, decided, Behind::Nothing, &mut into));
+        if !folder.take_flood() {
+            return into;
+        }
+    }
 }

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 
 use common::{Finder, unmarked};
 use penstock_mask::catalogue::catalogue;
-use penstock_mask::fold::folded;
+use penstock_mask::fold::seen;
 use penstock_mask::rule::{RULE_BYTES_MAX, Rule};
 use regex_syntax::ParserBuilder;
 use regex_syntax::hir::Hir;
@@ -90,7 +90,7 @@ fn no_detector_of_the_catalogue_finds_its_near_misses() {
     let mut wrong = Vec::new();
     for mut finder in Finder::all() {
         for text in finder.detector.near_misses {
-            for range in finder.find(&folded(text)) {
+            for range in finder.find(&seen(text.as_bytes(), false).bytes) {
                 wrong.push(format!("{}: {:?} in {text}", finder.detector.name, range));
             }
         }

@@ -12,7 +12,7 @@ use common::Finder;
 use penstock_mask::action::Action;
 use penstock_mask::catalogue::catalogue;
 use penstock_mask::channel::findings;
-use penstock_mask::fold::{Behind, Folded, Folder};
+use penstock_mask::fold::seen;
 use penstock_mask::profile::{Masking, Profile};
 
 const CORPUS: &str = include_str!("pii/dev.jsonl");
@@ -56,8 +56,7 @@ type Run = (&'static str, Range<usize>);
 
 /// The runs of a text, as a mask replaces them: in the original.
 fn runs(finders: &mut [Finder], text: &str) -> Vec<Run> {
-    let mut folded = Folded::default();
-    Folder::new(false).fold(text.as_bytes(), 0, Behind::Nothing, &mut folded);
+    let folded = seen(text.as_bytes(), false);
     let mut all: Vec<Run> = Vec::new();
     for finder in finders {
         let name = finder.detector.name;

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use aws_lc_rs::digest::{SHA256, digest};
 
-use crate::fold::{Behind, Folded, Folder};
+use crate::fold::Folded;
 
 /// What stands between two texts of one question.
 const BETWEEN: &str = "\n\n";
@@ -41,18 +41,14 @@ pub(super) fn may_name(text: &[u8]) -> bool {
     text.windows(2).any(is_pair) || text.iter().any(|byte| matches!(byte, b'&' | b'%' | b'\\'))
 }
 
-/// What a reader sees of a text.
-pub(super) fn seen(text: &[u8], escapes: bool) -> Folded {
-    let mut folded = Folded::default();
-    let mut folder = Folder::new(escapes);
-    let mut decided = 0;
-    loop {
-        let rest = text.get(decided..).unwrap_or_default();
-        decided = decided.saturating_add(folder.fold(rest, decided, Behind::Nothing, &mut folded));
-        if !folder.take_flood() {
-            return folded;
-        }
-    }
+/// Whether what a reader sees has letters for a name: two side by side, or one beyond ASCII.
+pub(super) fn has_letters(seen: &[u8]) -> bool {
+    let mut is_behind_letter = false;
+    String::from_utf8_lossy(seen).chars().any(|one| {
+        let is_letter = one.is_alphabetic();
+        let is_pair = std::mem::replace(&mut is_behind_letter, is_letter) && is_letter;
+        is_pair || (is_letter && !one.is_ascii())
+    })
 }
 
 /// What an analyser is asked.
@@ -106,7 +102,8 @@ impl Question {
         self.parts.iter().map(|part| &part.key)
     }
 
-    /// Asks about a text as well, with what a reader sees of it; that, where it is text at all.
+    /// Asks about a text as well: by what a reader sees of it, or as it came where that is no
+    /// UTF-8.
     pub(super) fn add(&mut self, key: Key, text: &[u8], folded: Folded) {
         if !self.parts.is_empty() {
             self.text.push_str(BETWEEN);
@@ -172,6 +169,7 @@ impl Part {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fold::seen;
 
     fn question(texts: &[&str]) -> Question {
         let mut question = Question::default();

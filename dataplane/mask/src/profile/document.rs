@@ -9,7 +9,7 @@ use penstock_config::glob;
 use super::compile::Problem;
 use super::{Action, Masking, Profile};
 use crate::catalogue::catalogue;
-use crate::fold::folded;
+use crate::fold::seen;
 use crate::rule::{ByteSet, Guard, Rule, any};
 
 /// The one detector that has forms.
@@ -179,7 +179,8 @@ fn words(mask: &Mask, rules: &mut Vec<Rule>, problems: &mut Vec<Problem>) {
     }
     for (at, words) in mask.words.iter().enumerate() {
         for (index, word) in words.list.iter().enumerate() {
-            let word_folded = String::from_utf8_lossy(&folded(word)).into_owned();
+            let word_folded =
+                String::from_utf8_lossy(&seen(word.as_bytes(), false).bytes).into_owned();
             let is_fit = !word_folded.trim().is_empty() && word_folded.len() <= 256;
             if !is_fit {
                 let key = format!("words[{at}].list[{index}]");

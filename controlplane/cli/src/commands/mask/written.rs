@@ -1,7 +1,7 @@
 //! What stands in the place of each value of a masked text.
 
 use penstock_mask::channel::Finding;
-use penstock_mask::fold::folded;
+use penstock_mask::fold::seen;
 use penstock_mask::profile::Action;
 
 use super::document::Tried;
@@ -38,7 +38,7 @@ fn length(tried: &Tried<'_>, finding: &Finding, text: &str, rest: &str, follows:
         Action::Replace | Action::Off => tag,
         Action::Redact => REDACTED.len(),
         Action::Hash => tag + HASH_BYTES,
-        Action::KeepLast(_) | Action::Surrogate => folded(value).len(),
+        Action::KeepLast(_) | Action::Surrogate => seen(value.as_bytes(), false).bytes.len(),
     };
     // A value that has no end yet when its place is written gets a plain tag, whatever its action.
     let fits = |length: &usize| rest.get(*length..).is_some_and(|rest| rest.starts_with(follows));
