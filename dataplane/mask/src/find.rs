@@ -46,9 +46,6 @@ impl Match {
     }
 }
 
-/// A rule, or what else was found, and a place.
-type Found = (usize, usize);
-
 /// One search.
 struct Search<'a> {
     masking: &'a Masking,
@@ -127,15 +124,22 @@ impl Search<'_> {
         Ok(best.is_some_and(|best| self.note(rule, compiled, start, best)) && is_longest)
     }
 
-    /// The same where the ends of its matches from there are known, in their order.
-    fn try_ends(&mut self, rule: usize, start: usize, ends: &[Found]) -> Result<(), GaveUp> {
+    /// Puts a rule's match from a place on into the list, where the ends of its pattern from there
+    /// are known, in their order. With a lead or a trail they are no ends of its value: that is
+    /// walked again.
+    fn try_ends(
+        &mut self,
+        rule: usize,
+        start: usize,
+        ends: impl DoubleEndedIterator<Item = usize>,
+    ) -> Result<(), GaveUp> {
         let masking = self.masking;
         let Some(compiled) = masking.profile.rules.get(rule) else { return Ok(()) };
         if compiled.lead.is_some() || compiled.trail.is_some() {
             return self.try_rule(rule, start).map(|_| ());
         }
         if self.may_match(compiled, start)
-            && let Some(end) = self.longest(compiled, start, ends.iter().map(|(_, end)| *end))?
+            && let Some(end) = self.longest(compiled, start, ends)?
         {
             self.note(rule, compiled, start, (start, end));
         }

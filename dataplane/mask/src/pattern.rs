@@ -456,7 +456,32 @@ pub(crate) fn at_word_start(hir: Hir) -> Hir {
 
 #[cfg(test)]
 mod tests {
-    use super::{fronts, parse};
+    use super::{anchor, fronts, parse, run};
+
+    #[test]
+    fn a_pattern_is_a_run_of_one_set_or_none() {
+        for (pattern, least) in [
+            ("[a-c]{1,4}", Some(1)),
+            ("[a-c][a-c]{0,5}", Some(1)),
+            ("[a-c]{3}", Some(3)),
+            ("[a-c]{0,4}", Some(0)),
+            ("(?:[ab]{2}){0,3}", None),
+            ("(?:[ab]{2}){1,3}", None),
+            ("[a-c][a-d]{0,3}", None),
+            ("ab", None),
+            ("", None),
+        ] {
+            let found = run(&parse(pattern).unwrap());
+            assert_eq!(found.map(|(_, least)| least), least, "{pattern}");
+        }
+    }
+
+    #[test]
+    fn what_stands_before_an_anchor_keeps_its_least_and_its_most() {
+        let head = anchor(&parse("[a-c]{2,4}://x").unwrap()).unwrap().head;
+        let properties = head.properties();
+        assert_eq!((properties.minimum_len(), properties.maximum_len()), (Some(2), Some(4)));
+    }
 
     #[test]
     fn a_choice_between_two_letters_beyond_ascii_is_two_fronts() {

@@ -145,6 +145,10 @@ mod tests {
         ] {
             assert_eq!(candidates.may_begin(text.as_bytes()), may_begin, "{text}");
         }
+        // What stands behind the places of a short rule is not its own.
+        let short = of("zz");
+        let candidates = Candidates::new(std::iter::once(short.as_slice()), 6);
+        assert!(candidates.may_begin(b"zzAAAA") && !candidates.may_begin(b"zAAAAA"));
     }
 
     fn of(pattern: &str) -> Vec<ByteSet> {

@@ -141,7 +141,7 @@ pub(crate) struct Group {
     pub(crate) rules: Vec<usize>,
     /// What may stand before a match of none of them.
     pub(crate) not_before: ByteSet,
-    /// What their matches begin with.
+    /// Whether any of them may begin somewhere, by the first bytes there.
     pub(crate) candidates: Candidates,
 }
 
@@ -209,7 +209,7 @@ pub(crate) enum Before {
 pub(crate) struct HeadRun {
     pub(crate) bytes: ByteSet,
     pub(crate) count_min: usize,
-    /// Whether a match may begin behind a byte of the set; otherwise only the longest run is one.
+    /// Whether a match may begin behind a byte of the set; otherwise it has all of the run.
     pub(crate) may_begin_within: bool,
 }
 
@@ -315,5 +315,28 @@ impl Masking {
 
     pub(crate) fn action(&self, detector: usize) -> Action {
         self.actions.get(detector).copied().unwrap_or(Action::Replace)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_before_an_anchor_has_its_least_and_all_of_it_where_none_may_begin_within() {
+        for (count_min, may_begin_within, text, counts, walked) in [
+            (2, true, "-abca", &[2, 3, 4][..], 4),
+            (2, false, "-abca", &[4], 4),
+            (5, true, "-abca", &[], 4),
+            (5, false, "-abca", &[], 4),
+            (0, true, "ab-", &[0], 0),
+            (0, false, "ab-", &[0], 0),
+        ] {
+            let bytes = ByteSet::NONE.with_each(b"abc");
+            let run = HeadRun { bytes, count_min, may_begin_within };
+            let mut told = Vec::new();
+            assert_eq!(run.starts(text.as_bytes(), |count| told.push(count)), walked);
+            assert_eq!(told, counts, "{count_min} {may_begin_within} {text}");
+        }
     }
 }

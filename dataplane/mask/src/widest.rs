@@ -23,7 +23,8 @@ macro_rules! widest {
             #[cfg(target_arch = "x86_64")]
             if $crate::widest::is_wide() {
                 #[expect(unsafe_code, reason = "the machine has what it is compiled for")]
-                // SAFETY: asked the line before.
+                // SAFETY: `is_wide` asks for each feature that `wide` is compiled for; who changes
+                // one list changes both.
                 return unsafe { wide($($given),*) };
             }
             plain($($given),*)
@@ -38,7 +39,29 @@ pub(crate) use widest;
 #[inline]
 pub(crate) fn is_wide() -> bool {
     use std::arch::is_x86_feature_detected;
+    #[cfg(test)]
+    if tests::IS_NARROW.get() {
+        return false;
+    }
     is_x86_feature_detected!("avx2")
         && is_x86_feature_detected!("bmi1")
         && is_x86_feature_detected!("lzcnt")
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::cell::Cell;
+
+    thread_local! {
+        pub(super) static IS_NARROW: Cell<bool> = const { Cell::new(false) };
+    }
+
+    /// What a function comes to on this machine, and on one without wide instructions.
+    pub(crate) fn both_ways<T>(run: impl Fn() -> T) -> [T; 2] {
+        let wide = run();
+        IS_NARROW.set(true);
+        let narrow = run();
+        IS_NARROW.set(false);
+        [wide, narrow]
+    }
 }

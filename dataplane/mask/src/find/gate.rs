@@ -5,11 +5,8 @@ use crate::channel::Place;
 use crate::profile::{Runs, TOKEN_DIGIT_WITHIN};
 use crate::widest::widest;
 
-/// Bytes that are passed over at once.
-const BLOCK_BYTES: usize = 64;
-
-/// Bytes that are looked at together, a bit each.
-const WINDOW_BYTES: usize = 64;
+/// Bytes that are looked at together: a bit each of a word of the machine.
+const BLOCK_BYTES: usize = u64::BITS as usize;
 
 /// Where matches with a digit near their front may begin: at the start of a run of digits, of a
 /// word before one, and at signs.
@@ -42,17 +39,18 @@ impl<'a> DigitStarts<'a> {
     /// Finds the starts at the runs that begin from a digit on, up to the end of a window.
     fn look(&mut self, digit: usize) {
         self.window = digit.saturating_sub(TOKEN_DIGIT_WITHIN);
-        let to = self.window.saturating_add(WINDOW_BYTES).min(self.end);
+        let to = self.window.saturating_add(BLOCK_BYTES).min(self.end);
         self.at = to;
         let text = self.text.get(self.window..to).unwrap_or_default();
         let from = |index: usize| u64::MAX.checked_shl(bit(index, self.window)).unwrap_or(0);
         // A run that goes on from before the place counts too: the byte before it decides what may
         // begin there.
-        let (digits, letters, signs) = kinds(text);
+        let (digits, alphanumerics, signs) = kinds(text);
         let digits = digits & from(self.place.from);
         let runs = digits & !(digits << 1) & from(digit);
-        let words = letters & !(letters << 1);
+        let words = alphanumerics & !(alphanumerics << 1);
         // Up to seven bytes before each run.
+        const { assert!(TOKEN_DIGIT_WITHIN == 8, "what the shifts below add up to") };
         let near = runs | runs >> 1;
         let near = near | near >> 2;
         let near = near | near >> 4;
@@ -85,7 +83,7 @@ fn bit(index: usize, window: usize) -> u32 {
 fn bits(window: &[u8], test: impl Fn(u8) -> bool) -> u64 {
     // Each bit of the factor moves one byte's lowest bit to its place in the highest byte.
     const GATHER: u64 = 0x0102_0408_1020_4080;
-    let mut marks = [0_u8; WINDOW_BYTES];
+    let mut marks = [0_u8; BLOCK_BYTES];
     for (mark, byte) in marks.iter_mut().zip(window) {
         *mark = u8::from(test(*byte));
     }
@@ -228,6 +226,7 @@ mod tests {
     use crate::channel::Place;
     use crate::profile::{Runs, TOKEN_DIGIT_WITHIN};
     use crate::rule::ByteSet;
+    use crate::widest::tests::both_ways;
 
     #[test]
     fn a_long_run_is_found_at_every_offset_and_a_shorter_one_is_none() {
@@ -239,16 +238,19 @@ mod tests {
                 bytes_min,
                 beside_min: beside_min(bytes_min),
             };
-            for offset in 0..70 {
+            // What is in no run at all, and what is in others.
+            for (offset, filler) in (0..70).flat_map(|offset| [(offset, " "), (offset, "-/=")]) {
+                let front: String = filler.chars().cycle().take(offset).collect();
                 for length in [bytes_min, bytes_min + 1, bytes_min + 9] {
-                    let text = format!("{}{} it is", " ".repeat(offset), "a".repeat(length));
+                    let text = format!("{front}{} it is", "a".repeat(length));
                     let mut found = LongRuns::new(text.as_bytes(), 0, &runs);
                     let expected = Some((offset, offset + length));
                     assert_eq!(found.next_run(), expected, "{bytes_min} {offset} {length}");
                     assert_eq!(found.next_run(), None);
                 }
-                let short = format!("{}{} it", " ".repeat(offset), "a".repeat(bytes_min - 1));
-                assert_eq!(LongRuns::new(short.as_bytes(), 0, &runs).next_run(), None);
+                let short = format!("{front}{} it", "a".repeat(bytes_min - 1));
+                let found = both_ways(|| LongRuns::new(short.as_bytes(), 0, &runs).next_run());
+                assert_eq!(found, [None, None], "{bytes_min} {short}");
             }
         }
     }
@@ -274,15 +276,16 @@ mod tests {
 
         #[test]
         fn matches_with_a_digit_begin_where_looking_byte_by_byte_says(
-            text in "([0-9]|[a-c +(-]|[a-z ]{1,40}|[0-9]{1,70}){0,40}",
+            text in "([0-9]|[a-c +(-]|[A-Z]|[/:@`é]|\\[|\\{|[a-z ]{1,40}|[0-9]{1,70}){0,40}",
             from in 0_usize..200,
             before in 0_usize..400,
         ) {
             let text = text.as_bytes();
             let before = before.min(text.len());
             let place = Place { from: from.min(before), before };
-            let found: Vec<usize> = DigitStarts::new(text, place).collect();
-            prop_assert_eq!(found, starts_by_hand(text, place));
+            let by_hand = starts_by_hand(text, place);
+            let found = both_ways(|| DigitStarts::new(text, place).collect::<Vec<_>>());
+            prop_assert_eq!(found, [by_hand.clone(), by_hand]);
         }
     }
 }

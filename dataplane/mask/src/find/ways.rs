@@ -209,7 +209,8 @@ impl Search<'_> {
         for ends in found.chunk_by(|(one, _), (other, _)| one == other) {
             let pattern = ends.first().map_or(0, |(pattern, _)| *pattern);
             let Some(rule) = group.rules.get(pattern) else { continue };
-            result = result.and_then(|()| self.try_ends(*rule, start, ends));
+            let places = ends.iter().map(|(_, end)| *end);
+            result = result.and_then(|()| self.try_ends(*rule, start, places));
         }
         self.scratch.lists.found = found;
         result

@@ -31,7 +31,7 @@ pub(crate) struct Lists {
     pub(crate) ends: Vec<usize>,
     /// Places where a match may begin.
     pub(crate) starts: Vec<usize>,
-    /// Fronts or patterns with their places; or rules, each with 0.
+    /// Fronts, each with where it begins; or patterns, each with where a match begins or ends.
     pub(crate) found: Vec<(usize, usize)>,
     pub(crate) told: Told,
     /// Anchors and their places.

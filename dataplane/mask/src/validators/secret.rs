@@ -329,7 +329,7 @@ fn is_stand_in(value: &[u8]) -> bool {
         b'[' => last == b']' || is_word,
         b'(' => is_word,
         b'%' => last == b'%' || rest.first() == Some(&b'(') || rest.len() < 3 || is_word,
-        b'@' | b':' => is_word && rest.len() < value.len(),
+        b'@' | b':' => is_word,
         b'<' => true,
         b'&' => is_name(rest) && rest.len() < 4,
         _ => false,

@@ -116,6 +116,19 @@ fn a_card_has_the_length_of_its_scheme() {
 }
 
 #[test]
+fn the_pattern_of_cards_takes_what_their_check_takes_from_14_digits_on_and_all_of_visa() {
+    for (front, length) in (1000..=9999).flat_map(|front| (12..=20).map(move |all| (front, all))) {
+        let width = length - 5;
+        let body = format!("{front}{:0<width$}", "12");
+        let valid = (0..10).map(|last| format!("{body}{last}"));
+        let number = valid.into_iter().find(|one| luhn(one.as_bytes())).unwrap();
+        let is_card = card(number.as_bytes()) && (length >= 14 || number.starts_with('4'));
+        let masked = crate::sample::real_masked(&format!("nr {number} ok"), false);
+        assert_eq!(masked == "nr [CREDIT_CARD] ok", is_card, "{number}");
+    }
+}
+
+#[test]
 fn a_day_is_one_that_the_calendar_has() {
     for day in ["1984-02-29", "31.12.1999", "12/31/1999", "31/12/99", "19991231", "3. Mai 1980"] {
         assert!(date(day.as_bytes()), "{day}");

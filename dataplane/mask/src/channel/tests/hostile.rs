@@ -250,3 +250,18 @@ fn the_front_of_an_escape_is_held_through_a_silence_with_the_value_before_it() {
         assert_eq!(String::from_utf8_lossy(&out), expected, "{pieces:?}");
     }
 }
+
+#[test]
+fn what_many_rules_find_at_one_place_counts_as_work() {
+    let many = |index| {
+        let value = format!("[(][0-9][0-9( ]{{1,{}}}", 40 + index).into();
+        Rule { value, ..anywhere("WIDE", "") }
+    };
+    let text = "(1 ".repeat(1_400);
+    for (count, is_too_much) in [(1, false), (60, true)] {
+        let masking = masking((0..count).map(many).collect());
+        let masked = mask_text(&masking, &mut masking.profile.scratch(), &text);
+        assert_eq!(masked.contains("***"), is_too_much, "{count} rules");
+        assert!(!masked.contains('1'), "{count} rules");
+    }
+}
