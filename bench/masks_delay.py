@@ -1,24 +1,28 @@
 #!/usr/bin/env python3
-"""What a mask adds to the time to the first text of a stream, and to the gaps between its texts.
+"""What a mask adds to the times to the first event and text of a stream, and to the gaps between.
 
-`bench/masks_delay.py [--rounds N] [--streams N] [--programs FOLDER] [--json FILE]`
+`bench/masks_delay.py [--real] [--rounds N] [--streams N] [--programs FOLDER] [--json FILE]`
 
-A model server says an event every 20 ms. The same streams go through two connections of one
-gateway, one of which has a mask, in turns; who goes first changes at random. Events without text do
-not count.
+A model server says an event every 20 ms; with `--real` it is llama.cpp with the model that `make
+deps` installs, which has to say a given text in tokens of its own. The same streams go through two
+connections of one gateway, one of which has a mask, in turns; who goes first changes at random. Of
+an event whose text a mask holds the event still counts, as an event.
 """
 
 import argparse
 import asyncio
 import json
+import os
 import pathlib
 import random
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
 import urllib.parse
 
+from building import REPOSITORY
 from failures import Unavailable
 from masks import DETECTORS, PROSE
 from masks_sides import Penstock
@@ -27,15 +31,22 @@ from processes import Processes
 
 CHAT = "/v1/chat/completions"
 EVENTS, GAP_MS, PIECE_BYTES = 100, 20, 16
+# What the real model says, in characters: some 80 tokens.
+REAL_LENGTH = 400
 # The longest line of a stream, in bytes.
 LINE_BYTES_MAX = 1 << 20
 RESAMPLES = 2_000
 WAYS = ("clear", "masked")
-FIGURES = ("first_ms", "gap_ms")
+FIGURES = {
+    "first_event_ms": "first event, ms",
+    "event_gap_ms": "gap of events, ms",
+    "first_ms": "first text, ms",
+    "gap_ms": "gap of texts, ms",
+}
 
 
 async def stream(url, token):
-    """Seconds to the first text, and between texts; and the text."""
+    """When each event came, and each with a text, in seconds since the request; and the text."""
     parts = urllib.parse.urlsplit(url)
     body = json.dumps(
         {"model": "fixed", "stream": True, "messages": [{"role": "user", "content": "Go on."}]}
@@ -54,18 +65,19 @@ async def stream(url, token):
         status = await reader.readline()
         if b" 200 " not in status:
             raise Unavailable(f"a stream was refused: {status.decode(errors='replace').strip()}")
-        times, said = [], []
+        events, texts, said = [], [], []
         # Lines that hold no event are heads, and sizes of chunks.
         while line := await reader.readline():
-            now = time.perf_counter()
+            now = time.perf_counter() - began
             if line.startswith(b"data: [DONE]"):
-                if not times:
+                if not texts:
                     raise Unavailable("a stream says nothing")
-                gaps = [after - before for before, after in zip(times, times[1:])]
-                return times[0] - began, gaps, "".join(said)
+                return events, texts, "".join(said)
+            if line.startswith(b"data: "):
+                events.append(now)
             text = content(line)
             if text:
-                times.append(now)
+                texts.append(now)
                 said.append(text)
         raise Unavailable("a stream has no end")
     finally:
@@ -90,15 +102,22 @@ async def batch(url, token, count):
     patience_s = 30 + EVENTS * GAP_MS / 1000
     found = await asyncio.wait_for(asyncio.gather(*map(one, range(count))), patience_s)
     return {
-        "first_ms": [first * 1000 for first, _, _ in found],
-        "gap_ms": [gap * 1000 for _, gaps, _ in found for gap in gaps],
+        "first_event_ms": [events[0] * 1000 for events, _, _ in found],
+        "event_gap_ms": [gap for events, _, _ in found for gap in gaps(events)],
+        "first_ms": [texts[0] * 1000 for _, texts, _ in found],
+        "gap_ms": [gap for _, texts, _ in found for gap in gaps(texts)],
         "texts": {text for _, _, text in found},
     }
 
 
+def gaps(times):
+    return [(after - before) * 1000 for before, after in zip(times, times[1:])]
+
+
 def compared(options, text):
     """All rounds of both ways for one text."""
-    with Server(options.programs, text) as server, sided(options)(server.url) as side:
+    kind = RealServer if options.real else Server
+    with kind(options, text) as server, sided(options)(server.url) as side:
         urls = {"clear": side.clear, "masked": side.url}
         order = random.Random(options.seed)
         rounds = []
@@ -109,7 +128,7 @@ def compared(options, text):
                 way: asyncio.run(batch(urls[way], side.token, options.streams)) for way in ways
             }
             # What is compared is a mask, and the same text.
-            if found["clear"]["texts"] != {said(text)} or len(found["masked"]["texts"]) != 1:
+            if found["clear"]["texts"] != {server.text} or len(found["masked"]["texts"]) != 1:
                 raise Unavailable("the streams say something else")
             if number:
                 rounds.append(found)
@@ -127,14 +146,30 @@ def sided(options):
 class Server(Processes):
     """The model server that says one text to everybody."""
 
-    def __init__(self, programs, text):
-        super().__init__(pathlib.Path(tempfile.mkdtemp(prefix="penstock-masks-")), programs)
-        flags = ["--events", str(EVENTS), "--gap-ms", str(GAP_MS), "--bytes", str(PIECE_BYTES)]
+    def __init__(self, options, text):
+        super().__init__(pathlib.Path(tempfile.mkdtemp(prefix="penstock-masks-")), options.programs)
+        self.text = said(text)
         try:
-            self.url = f"http://{self.launch_upstream([*flags, '--text', text])}"
+            self.url = self.begin(options, text)
         except BaseException:
             self.end()
             raise
+
+    def begin(self, _options, text):
+        flags = ["--events", str(EVENTS), "--gap-ms", str(GAP_MS), "--bytes", str(PIECE_BYTES)]
+        return f"http://{self.launch_upstream([*flags, '--text', text])}"
+
+
+class RealServer(Server):
+    """A real model that says one text to everybody."""
+
+    def begin(self, options, text):
+        self.text = text[:REAL_LENGTH].strip()
+        interpreter = os.environ.get("PENSTOCK_PYTHON", sys.executable)
+        command = [interpreter, str(REPOSITORY / "tests" / "python" / "model_server.py")]
+        command += ["--parallel", str(options.streams), "--say", self.text]
+        child = self.launch(command, "model", stdout=subprocess.PIPE)
+        return self.said(child, "model")["listen"]
 
 
 def said(text):
@@ -178,10 +213,9 @@ def table(found):
         "| stream | figure | clear: median | p99 | masked: median | p99 | added | 95 % of it |",
         "|---|---|---:|---:|---:|---:|---:|---|",
     ]
-    names = {"first_ms": "first text, ms", "gap_ms": "gap, ms"}
     for stream_name, figures in found.items():
         for figure, one in figures.items():
-            cells = [stream_name, names[figure]]
+            cells = [stream_name, FIGURES[figure]]
             for way in WAYS:
                 cells += [f"{one['p50'][way]:.2f}", f"{one['p99'][way]:.2f}"]
             low, high = one["interval"]
@@ -206,6 +240,9 @@ def labelled():
 
 def parsed(arguments):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--real", action="store_true", help="llama.cpp; its packages are PENSTOCK_PYTHON's"
+    )
     parser.add_argument("--rounds", type=int, default=10, help="of both ways")
     parser.add_argument("--streams", type=int, default=16, help="at once")
     parser.add_argument("--seed", type=int, default=1, help="of the order")
@@ -221,16 +258,20 @@ def main(arguments):
     options = parsed(arguments)
     with_values, values = labelled()
     texts = {"prose": PROSE, f"labelled texts, {values} values": with_values}
+    if options.real:
+        texts = {"prose": PROSE}
     try:
         found = {name: summed(compared(options, text)) for name, text in texts.items()}
     except (Unavailable, OSError, TimeoutError) as reason:
         print(f"error: {reason}", file=sys.stderr)
         return 1
     print(table(found))
+    pace = f"{EVENTS} events of {PIECE_BYTES} bytes, one every {GAP_MS} ms"
+    if options.real:
+        pace = f"{REAL_LENGTH} characters of a real model"
     print(
-        f"{options.rounds} rounds of {options.streams} streams each way, {EVENTS} events of "
-        f"{PIECE_BYTES} bytes, one every {GAP_MS} ms; seed {options.seed}. Detectors: "
-        f"{options.detectors}"
+        f"{options.rounds} rounds of {options.streams} streams each way, {pace}; "
+        f"seed {options.seed}. Detectors: {options.detectors}"
     )
     if options.json:
         options.json.write_text(json.dumps(found, indent=2) + "\n")
