@@ -3,6 +3,7 @@
 //! In: nothing. Out: rules, with texts in which each finds its value and texts in which it does
 //! not.
 
+mod ages;
 mod america;
 mod asia;
 mod britain;
@@ -151,6 +152,7 @@ pub fn catalogue() -> &'static [Detector] {
             things::detectors(),
             network::detectors(),
             personal::detectors(),
+            ages::detectors(),
             phone::detectors(),
             passwords::detectors(),
             secrets::detectors(),

@@ -1,68 +1,87 @@
-//! Values of persons: e-mail, days of birth, ages, places.
+//! Values of persons: e-mail, places, number plates, identifiers.
 
-use super::{AFTER_HOST, Detector, pattern};
+use super::{AFTER_HOST, BESIDE_DASHED, BESIDE_NUMBER, Detector, pattern};
 use crate::rule::{ByteSet, Guard};
 use crate::validators;
 
-/// An address: a name of RFC 5321's plain form, with Latin, Greek and Cyrillic letters too, and a
-/// host with a domain of any script (RFC 6531).
+/// An address: a name of RFC 5321's plain form, with letters of two bytes too, and a host with a
+/// domain.
 const ADDRESS: &str = concat!(
-    r"(?:[DLOdlo]')?(?:[A-Za-z0-9_]|[\xC3-\xD4][\x80-\xBF])(?:",
-    r"[A-Za-z0-9._%+\-]|[\xC3-\xD4][\x80-\xBF]){0,63}@(?:",
-    r"[A-Za-z0-9_\-\x80-\xFF]{1,50}\.){1,6}(?:[A-Za-z]{2,24}|xn--",
-    r"[A-Za-z0-9\-]{2,30}|(?:[\xC3-\xDF][\x80-\xBF]|[\xE0-\xEF][\x80-\xBF]{2}){2,12})"
+    r"(?:[DLOdlo]')?(?:[A-Za-z0-9_]|[\xC3-\xC5\xCE-\xD3][\x80-\xBF])",
+    r"(?:[A-Za-z0-9._%+\-!&*]|[\xC3-\xC5\xCE-\xD3][\x80-\xBF]|[DLOdlo]'){0,63}@",
+    r"(?:[A-Za-z0-9_\-\x80-\xFF]{1,50}\.){1,6}(?:[A-Za-z]{2,24}",
+    r"|xn--[A-Za-z0-9\-]{2,30}|(?:[\xCE-\xDB][\x80-\xBF]){2,16}|",
+    r"(?:\xE0[\xA4-\xBF][\x80-\xBF]){2,10})"
 );
 
-/// A longer row of numbers is no day.
-const AFTER_DATE: Guard = Guard::NO_WORD.nor_pair(b'.', ByteSet::DIGITS);
+/// An address at a host of Chinese, Japanese or Korean letters. Its last label is one that is given
+/// out, since a full stop of these languages is one before a label too.
+const ADDRESS_CJK: &str = concat!(
+    r"(?:[A-Za-z0-9._%+\-]|[\xC3-\xDB][\x80-\xBF]",
+    r"|[\xE3-\xED][\x80-\xBF][\x80-\xBF]){1,32}@(?:[A-Za-z0-9\-]{1,50}\.){0,3}",
+    r"[A-Za-z0-9\-]{0,20}(?:[\xE3-\xED][\x80-\xBF][\x80-\xBF]){1,16}[A-Za-z0-9\-]{",
+    r"0,20}\.(?:\xE5\x85\xAC\xE5\x8F\xB8|\xE4\xB8\xAD\xE5\x9B\xBD",
+    r"|\xE4\xB8\xAD\xE5\x9C\x8B|\xE7\xBD\x91\xE7\xBB\x9C",
+    r"|\xE7\xB6\xB2\xE7\xB5\xA1|\xE7\xBD\x91\xE5\x9D\x80",
+    r"|\xE5\x9C\xA8\xE7\xBA\xBF|\xE5\x95\x86\xE5\x9F\x8E",
+    r"|\xE5\x95\x86\xE5\xBA\x97|\xE9\xA6\x99\xE6\xB8\xAF",
+    r"|\xE5\x8F\xB0\xE6\xB9\xBE|\xE5\x8F\xB0\xE7\x81\xA3",
+    r"|\xE6\x96\xB0\xE5\x8A\xA0\xE5\x9D\xA1|\xE9\x9B\x86\xE5\x9B\xA2",
+    r"|\xE6\x88\x91\xE7\x88\xB1\xE4\xBD\xA0|\xE7\xA7\xBB\xE5\x8A\xA8",
+    r"|\xE6\x94\xBF\xE5\x8A\xA1|\xE4\xBC\x81\xE4\xB8\x9A",
+    r"|\xE3\x81\xBF\xE3\x82\x93\xE3\x81\xAA|\xE3\x82\xB3\xE3\x83\xA0",
+    r"|\xED\x95\x9C\xEA\xB5\xAD|\xEB\x8B\xB7\xEC\xBB\xB4",
+    r"|\xEB\x8B\xB7\xEB\x84\xB7)"
+);
 
-/// What says that a day is one of birth.
-const BORN: &[&str] = &[
-    "born",
-    "birth",
-    "dateofbirth",
-    "dob",
-    "d.o.b",
-    "bday",
-    "né ",
-    "née ",
-    "né(e)",
-    "geboren",
-    "geb.",
-    "geb:",
-    "geburt",
-    "naissance",
-    "nacid",
-    "nacim",
-    "nato ",
-    "nata ",
-    "nascita",
-    "nascid",
-    "nascim",
-    "geboorte",
-    "född",
-    "født",
-    "urodz",
-    "syntym",
-    "nací ",
-    "nasci ",
-    "ur. ",
-    "födel",
-    "fødsel",
-    "рожд",
-    "родил",
-    "doğum",
-    "cumplea",
-    "aniversár",
-    "compleann",
-    "urodzin",
-    "出生",
-    "生日",
-    "生年月日",
-    "誕生日",
-    "생년월일",
-    "출생",
+/// Nor a word of these letters: a full stop and a sentence that begins with such a label.
+const AFTER_CJK: Guard = Guard::not(ByteSet::ALPHANUMERIC.with(b'@').with_range(0x80, 0xFF));
+
+/// Words directly before a postal code.
+const BEHIND_ZIP: &str = concat!(
+    r"(?:(?i:postleitzahl|plz|kod pocztowy|postnummer|postnr|post ?code",
+    r"|postal code|code postal|c(?:o|\xC3\xB3)digo postal|codice postale",
+    r"|zip[ _]?code)|\xE9\x82\xAE\xE7\xBC\x96",
+    r"|\xE9\x82\xAE\xE6\x94\xBF\xE7\xBC\x96\xE7\xA0\x81",
+    r"|\xE9\x83\xB5\xE9\x81\x9E\xE5\x8D\x80\xE8\x99\x9F|\xE3\x80\x92",
+    r"|\xE9\x83\xB5\xE4\xBE\xBF\xE7\x95\xAA\xE5\x8F\xB7",
+    r"|\xEC\x9A\xB0\xED\x8E\xB8\xEB\xB2\x88\xED\x98\xB8)(?:\xE6\x98\xAF",
+    r#"|\xE3\x81\xAF)?["'.*`]{0,3}(?:[ \t]?(?:[:=|>]"#,
+    r"|</[a-z]{1,8}>[ \n]{0,4}<[a-z]{1,8}>))?\*{0,2}(?: (?:is|ist|es|est))?[ \t]?",
+    r#"["']?"#
+);
+
+/// The same of the United States alone.
+const BEHIND_US_ZIP: &str = concat!(
+    r#"(?i:zip)["'.*`]{0,3}(?:[ \t]?(?:[:=|>]"#,
+    r"|</[a-z]{1,8}>[ \n]{0,4}<[a-z]{1,8}>))?\*{0,2}(?: (?:is|ist|es|est))?[ \t]?",
+    r#"["']?"#
+);
+
+/// Postal codes, as the countries write them.
+const ZIP_FORMS: &str = concat!(
+    r"[0-9]{2}-[0-9]{3}|[0-9]{5}-?[0-9]{3}|[0-9]{3}-[0-9]{4}",
+    r"|[0-9]{4}-[0-9]{3}|[0-9]{4} ?[A-Z]{2}|[A-Z][0-9][A-Z] ?[0-9][A-Z][0-9]",
+    r"|[0-9]{3} [0-9]{2}|[0-9]{4,6}"
+);
+
+/// What says that letters and digits are a number plate.
+const PLATE: &[&str] = &[
+    "plate",
+    "licenseplate",
+    "numberplate",
+    "kennzeichen",
+    "matricula",
+    "matrícula",
+    "immatriculation",
+    "targa",
+    "registration",
+    "kenteken",
+    "tag number",
 ];
+
+/// Four digits and three letters, none of them a vowel if something stands between.
+const SPANISH_PLATE: &str = r"[0-9]{4}(?:[ \-]?[B-DF-HJ-NP-TV-Z]{3}|[A-Z]{3})";
 
 static DETECTORS: &[Detector] = &[
     Detector {
@@ -75,14 +94,8 @@ static DETECTORS: &[Detector] = &[
                 .after(AFTER_HOST)
                 .valid(validators::email),
             pattern(ADDRESS)
-                .lead(r"[A-Za-z]{2,16}:")
+                .lead(r"(?:[A-Za-z]{2,16}|[\x80-\xFF]):")
                 .before(Guard::not(ByteSet::WORD.with_each(b"/.-@%+:~&")))
-                .after(AFTER_HOST)
-                .valid(validators::email),
-            // Behind a word without Latin letters, whose colon has no blank behind it.
-            pattern(ADDRESS)
-                .lead(r"[\x80-\xFF]:")
-                .before(Guard::ANY)
                 .after(AFTER_HOST)
                 .valid(validators::email),
             pattern(ADDRESS)
@@ -90,8 +103,14 @@ static DETECTORS: &[Detector] = &[
                 .before(Guard::ANY)
                 .after(AFTER_HOST)
                 .valid(validators::email),
+            pattern(ADDRESS_CJK)
+                .before(Guard::not(ByteSet::WORD.with_each(b".!#$%&+/?^~-@")))
+                .after(AFTER_CJK)
+                .valid(validators::email),
         ],
         positives: &[
+            "邮箱：«dana@web.example»",
+            "Адрес:«иван@почта.рф», звоните",
             "Mail «jane.doe@example.org» now",
             "mailto:«j@x.co.uk»",
             "<«o'brien+news@mail.example.museum»>, ok",
@@ -99,8 +118,18 @@ static DETECTORS: &[Detector] = &[
             "GET /users/«ann@example.org»/orders",
             "schreiben Sie «jürgen.groß@münchen-example.de».",
             "email:«a.b@xn--bcher-kva.example»",
-            "邮箱：«dana@web.example»",
-            "Адрес:«иван@почта.рф», звоните",
+            "邮箱:«dana@web.de»",
+            "メールアドレス:«x@y.de»",
+            "Адрес:«dana@web.de»",
+            "请用«a@почта.рф»谢谢",
+            "Write to «用户@例子.公司» for help",
+            "请用 «dana@例子.公司»,谢谢",
+            "для «иван.петров@почта.рф»",
+            "Write to «δοκιμή@παράδειγμα.δοκιμή»",
+            "to «paul&co@example.com»",
+            "**«paul*a@example.com»**",
+            "at «p.o'brien@example.org»",
+            "[u'«anna@example.org»', f'«bob@example.org»']",
         ],
         near_misses: &[
             "npm i pkg@1.2.3",
@@ -112,114 +141,13 @@ static DETECTORS: &[Detector] = &[
             "a@b",
             "user@localhost",
             "@app.route",
+            "今天去找RT@小明。公司很远",
+            "RT@小明。谢谢大家",
+            "пользователь:@web.de",
+            "ключ: pkg@1.2.3",
+            "a & b@c",
+            "x = a*b@c",
         ],
-    },
-    Detector {
-        name: "DATE_OF_BIRTH",
-        about: "days of birth, after words that say so",
-        default: true,
-        patterns: &[
-            pattern(r"(?:19|20)[0-9]{2}[\-/.][0-9]{1,2}[\-/.][0-9]{1,2}")
-                .valid(validators::date)
-                .near(BORN)
-                .after(AFTER_DATE),
-            pattern(concat!(
-                r"[0-9]{1,2}(?:-[0-9]{1,2}-|/[0-9]{1,2}/|\. ?[0-9]{1,2}\. ?| / ?",
-                r"[0-9]{1,2} / ?)(?:(?:19|20)[0-9]{2}|[0-9]{2})"
-            ))
-            .valid(validators::date)
-            .near(BORN)
-            .after(AFTER_DATE),
-            pattern(concat!(
-                r"[0-9]{1,2}(?:st|nd|rd|th|er|\.|\xC2\xBA)?(?: |-)(?:of |de |d')",
-                r"?(?i:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|",
-                r"m\xC3\xA4r|mai|okt|dez|f\xC3\xA9v|fev|avr|juin|juil|ao\xC3\xBB",
-                r"|aou|d\xC3\xA9c|ene|abr|ago|dic|gen|mag|giu|lug|set|ott|out|",
-                r"mrt|mei|maj|maio|sty|lut|kwi|cze|lip|sie|wrz|pa\xC5\xBA|lis|gru)",
-                r"(?:[a-z]|\xC3[\xA0-\xBC]){0,9}\.?(?:,? |-)",
-                r"(?:de |del )?(?:19|20)[0-9]{2}"
-            ))
-            .valid(validators::date)
-            .near(BORN),
-            pattern(concat!(
-                r"(?i:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|m\xC3\xA4r",
-                r"|mai|okt|dez|f\xC3\xA9v|fev|avr|juin|juil|ao\xC3\xBB|aou|",
-                r"d\xC3\xA9c|ene|abr|ago|dic|gen|mag|giu|lug|set|ott|out|mrt|mei",
-                r"|maj|maio)(?:[a-z]|\xC3[\xA0-\xBC]){0,8}\.? [0-9]{1,2}(?:st|nd",
-                r"|rd|th)?,? (?:19|20)[0-9]{2}"
-            ))
-            .valid(validators::date)
-            .near(BORN),
-            pattern(r"(?:19|20)[0-9]{6}").valid(validators::date).near(BORN),
-            // With the characters for year, month and day, of Chinese and Japanese or of Korean.
-            pattern(concat!(
-                r"(?:19|20)[0-9]{2} ?(?:\xE5\xB9\xB4|\xEB\x85\x84) ?[0-9]{1,2} ?",
-                r"(?:\xE6\x9C\x88|\xEC\x9B\x94) ?[0-9]{1,2} ?(?:\xE6\x97\xA5|\xEC\x9D\xBC)"
-            ))
-            .valid(validators::date)
-            .near(BORN),
-        ],
-        positives: &[
-            "born «12/01/1949».",
-            "geboren am «3. März 1980»",
-            "née le «1er août 1975» à Lyon",
-            "DOB: «1984-02-29»",
-            "\"birthDate\": \"«1990-12-31»\"",
-            "Date of birth: «March 3rd, 1980»",
-            "nacido el «4 de mayo de 1968»",
-            "Geb. «01.02.71», Köln",
-            "data di nascita «07/11/1955»",
-            "fecha de nacimiento: «3-12-2001»",
-            "ur. «08.03.1985» w Łodzi",
-            "生年月日：«1947/09/09»",
-            "Дата рождения: «19.07.1986»",
-            "data urodzenia «17 czerwca 2006»",
-        ],
-        near_misses: &[
-            "due 12/01/1949",
-            "born 45/45/1949",
-            "born in 1949",
-            "newborn 1.2.3",
-            "born to run",
-        ],
-    },
-    Detector {
-        name: "AGE",
-        about: "how old a person is",
-        default: false,
-        patterns: &[
-            pattern(r"[0-9]{1,3}(?: |-)(?:years?|yrs?)(?: |-)old").valid(validators::age),
-            pattern(r"[0-9]{1,3}")
-                .lead(r#"(?i:aged?)["']?:? {0,2}"#)
-                .valid(validators::age)
-                .after(Guard::NO_WORD.nor_pair(b'.', ByteSet::DIGITS)),
-            pattern(r"[0-9]{1,3}")
-                .lead(concat!(
-                    r"(?i:age|alter|edad|idade|et\xC3\xA0|leeftijd|wiek|\xE5\xB9\xB4\xE9\xBE\x84",
-                    r#"|\xE5\xB9\xB4\xE9\xBD\xA2|\xEB\x82\x98\xEC\x9D\xB4)["']? ?[:=] ?["']?"#
-                ))
-                .valid(validators::age)
-                .after(Guard::NO_WORD.nor_pair(b'.', ByteSet::DIGITS)),
-            pattern(concat!(
-                r"[0-9]{1,3}(?: ?y/?o| Jahre alt| jaar oud| a\xC3\xB1os de edad",
-                r"| anos de idade| ?\xE6\xAD\xB3| ?\xE5\xB2\x81)"
-            ))
-            .valid(validators::age),
-            pattern(r"[0-9]{1,3} (?:ans|a\xC3\xB1os|anos|lat)")
-                .lead(r"(?i:j'ai|tengo|tenho|mam|\xC3\xA2g\xC3\xA9 de|\xC3\xA2g\xC3\xA9e de) ")
-                .valid(validators::age),
-        ],
-        positives: &[
-            "She is «42 years old» now",
-            "Age: «67»",
-            "a man aged «35», smoker",
-            "Alter: «55»",
-            "sie ist «55 Jahre alt»",
-            "Tengo «31 años» y",
-            "彼は«55歳»です",
-            "«55 y/o» male",
-        ],
-        near_misses: &["page 42", "200 years old", "manage 5", "age 3.5", "wait 5 ans", "55 you"],
     },
     Detector {
         name: "ZIP",
@@ -227,77 +155,114 @@ static DETECTORS: &[Detector] = &[
         default: false,
         patterns: &[
             pattern(r"[0-9]{5}(?:-[0-9]{4})?").near(&[
-                "zip",
+                "zip code",
+                "zipcode",
+                "zip_",
+                "zip\"",
+                "zip'",
+                "zip,",
+                "zip<",
+                "zip>",
+                "zip|",
+                "zip\t",
                 "postal",
                 "postcode",
-                "plz",
-                "code postal",
-                "cap ",
+                "postleitzahl",
+                "plz\"",
+                "plz,",
+                "plz<",
                 "codigo postal",
                 "código postal",
             ]),
-            pattern(concat!(
-                r"[0-9]{4,6}|[0-9]{2}-[0-9]{3}|[0-9]{5}-[0-9]{3}|[0-9]{3}-[0-9]{4}",
-                r"|[0-9]{4}-[0-9]{3}|[0-9]{4} ?[A-Z]{2}|[0-9]{3} [0-9]{2}",
-                r"|[A-Z][0-9][A-Z] ?[0-9][A-Z][0-9]"
-            ))
-            .near(&[
-                "postal code",
-                "postcode",
-                "plz",
-                "postleitzahl",
-                "cep ",
-                "cap ",
-                "kod poczt",
-                "postnummer",
-                "postnr",
-                "pin code",
-                "邮编",
-                "邮政编码",
-                "〒",
-                "郵便番号",
-            ]),
+            pattern(r"[0-9]{5}(?:-[0-9]{4})?")
+                .lead(BEHIND_US_ZIP)
+                .before(Guard::not(ByteSet::WORD.with(b'.')))
+                .after(BESIDE_DASHED),
+            pattern(ZIP_FORMS).lead(BEHIND_ZIP).after(BESIDE_DASHED),
+            pattern(r"[0-9]{5}-?[0-9]{3}").lead(r"(?i:cep):? ").after(BESIDE_DASHED),
+            pattern(r"[0-9]{5}").lead(r"CAP:? ").after(BESIDE_NUMBER),
+            pattern(r"[1-9][0-9]{5}").lead(r"(?i:pin ?code)(?: is)?:? ").after(BESIDE_NUMBER),
         ],
         positives: &[
-            "ZIP: «90210»",
-            "zip code «10001-1234» is",
-            "PLZ «80331» München",
             "kod pocztowy «00-950»",
             "CEP «01310-100»",
             "postal code: «K1A 0B1»",
-            "〒«100-0001»",
             "postcode «1012 AB» Amsterdam",
+            "ZIP: «90210»",
+            "zip code «10001-1234» is",
+            "PLZ «80331» München",
+            "zip «90210»",
+            "<zip>«90210»</zip>",
+            "Postleitzahl «80331»",
+            "kod pocztowy: «00-950»",
+            "CEP: «01310-100»",
+            "郵便番号: «100-0001»",
+            "〒«100-0001»",
+            "código postal: «1000-205»",
+            "postcode: «1012 AB»",
+            "Postal code: «K1A 0B1»",
+            "postnummer: «123 45»",
+            "CAP: «20121»",
+            "PIN code: «560001»",
+            "邮编:«100000»",
+            "<td>Postcode</td><td>«2000»</td>",
         ],
-        near_misses: &["order 90210", "zip 902101"],
+        near_misses: &[
+            "order 90210",
+            "zip 902101",
+            "zip file 97569 bytes",
+            "gzip 97569",
+            "a.zip 97569",
+            "a.zip: 97569",
+            "plz send 12345 items",
+            "cap 50000 users",
+            "postcode 1234567",
+            "the market cap: 50000",
+            "PIN code: 1234",
+            "postcodes for 2024",
+        ],
     },
     Detector {
         name: "LICENSE_PLATE",
         about: "number plates, near words that say so",
         default: false,
-        patterns: &[pattern(concat!(
-            r"[0-9]?[A-Z]{1,3}[ \-]?[A-Z0-9]{1,4}[ \-]?[0-9]{1,4}[A-Z]{0,3}",
-            r"|[A-Z]{2}[ \-]?[0-9]{2,3}[ \-]?[A-Z]{2,3}|[0-9]{4}[ \-]?[A-Z]{3}"
-        ))
-        .valid(validators::has_both)
-        .near(&[
-            "plate",
-            "kennzeichen",
-            "matricula",
-            "matrícula",
-            "immatriculation",
-            "targa",
-            "registration",
-            "kenteken",
-            "tag number",
-        ])],
+        patterns: &[
+            pattern(r"[0-9]?[A-Z]{1,3}[ \-]?[A-Z0-9]{1,4}[ \-]?[0-9]{1,4}(?:-?[A-Z]{1,3})?")
+                .valid(validators::has_both)
+                .near(PLATE),
+            // France and Italy, Spain.
+            pattern(r"[A-Z]{2} [0-9]{3} ?[A-Z]{2}").near(PLATE),
+            pattern(SPANISH_PLATE).near(&[
+                "matricula",
+                "matrícula",
+                "immatriculation",
+                "kennzeichen",
+            ]),
+            // These words stand in other texts too.
+            pattern(SPANISH_PLATE)
+                .lead(r#"(?i:plate)(?:[ _](?i:number|no\.?))?["']?(?:[:=]| is)? ?["']?"#)
+                .before(Guard::ANY)
+                .after(BESIDE_NUMBER),
+        ],
         positives: &[
+            "immatriculation «BC-886-PJ», ok",
             "License plate: «B-MW 1234»",
             "the plate «7ABC123» was seen",
             "Kennzeichen «M AB 99»",
-            "immatriculation «BC-886-PJ», ok",
+            "Mi matrícula es «BC-886-PJ».",
             "matrícula «2474 KMN»",
+            "License plate: «2474 KMN»",
+            "number plate «1234BCD»",
+            "targa «AB 123 CD»",
+            "const licensePlate = '«7TYN123»'",
         ],
-        near_misses: &["B-MW 1234", "plate ABCDEF"],
+        near_misses: &[
+            "B-MW 1234",
+            "plate ABCDEF",
+            "license plate 2024 MAY",
+            "plate at 5000 RPM",
+            "2474 KMN",
+        ],
     },
     Detector {
         name: "UUID",

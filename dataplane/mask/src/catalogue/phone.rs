@@ -1,41 +1,65 @@
 //! Telephone numbers: those that say so themselves, and national ones in their own groups or
 //! after a word.
 
-use super::{Detector, pattern};
+use super::{BESIDE_NUMBER, Detector, pattern};
 use crate::rule::{ByteSet, Guard};
 use crate::validators;
 
 /// Not the rest of a longer number.
 const BEFORE_PHONE: Guard =
-    Guard::not(ByteSet::WORD.with_each(b"+/")).nor_pair(b'-', ByteSet::ALPHANUMERIC);
+    Guard::not(ByteSet::WORD.with_each(b"+/-")).nor_pair(b',', ByteSet::DIGITS);
 /// Nor its front.
 const AFTER_PHONE: Guard = Guard::NO_WORD.nor_pair(b'-', ByteSet::ALPHANUMERIC);
 
+/// Nor a part of a row of groups with blanks.
+const BEFORE_ROW: Guard =
+    Guard::not(ByteSet::WORD.with_each(b"+/,-")).nor_pair(b' ', ByteSet::DIGITS);
+/// The same behind it.
+const AFTER_ROW: Guard = Guard::not(ByteSet::WORD.with(b'-')).nor_pair(b' ', ByteSet::DIGITS);
+
+/// Nor a part of a row of decimal numbers.
+const BEFORE_DOTTED: Guard =
+    Guard::not(ByteSet::WORD.with_each(b"+/-.")).nor_pair(b',', ByteSet::DIGITS);
+
+/// At the start of a line.
+const AT_LINE: Guard = Guard::not(ByteSet::NONE.with(b'\n').not());
+
 /// A word directly before a number to dial.
 const BEHIND_WORD: &str = concat!(
-    r"(?i:call|tel|mobil|handy|cell|fax|whatsapp|sms|dial|ring|reach",
-    r"|text (?:me|us)|msisdn|(?:my|her|his|our|your) number)(?i:[ _]",
-    r#"?(?:number|nr|no|nummer|us|me|him|her|them))?["'.]{0,2} ?[:=#]"#,
-    r#"?(?: (?:is|at|on|to|under))? ?["']?"#
+    r"(?i:call|tel|t\xC3\xA9l|tlf|tfn|puh\.|gsm|mobil|handy|cell|fax",
+    r"|whatsapp|sms|dial|ring|reach|text (?:me|us)|msisdn|(?:my|her|his|our",
+    r"|your) number)(?i:[ _]?(?:numbers?|nr|no|nummer|numero|n\xC3\xBAmero",
+    r"|numret|us|me|him|her|them))?(?i:\.? (?:do|da|del|della|du|des|van) ",
+    r#"(?:[a-z]{1,5} )?[a-z]{3,12})?["'.*`]{0,3}(?:[ \t]?(?::=|=>|[:=#|>]"#,
+    r"|</[a-z]{1,8}>[ \n]{0,4}<[a-z]{1,8}>)| -)?\*{0,2}(?: (?:is|at|on|to",
+    r#"|under|lautet|ist|es|est|er|\xC3\xA4r|\xC3\xA8|\xC3\xA9|e|jest))?[ \t]?["']?"#
 );
 
-/// The same of words that stand in longer ones too: `homePhone`.
+/// The same of words that stand in longer ones too, and of whose number it is: `homePhone`.
 const BEHIND_PHONE: &str = concat!(
-    r"(?i:phone|telefon|tel\xC3\xA9fon|t\xC3\xA9l\xC3\xA9phone|mobile|mobiel|m\xC3\xB3vil",
-    r"|movil|telem\xC3\xB3vel|celular|cellulare|kom\xC3\xB3rk|komork|puhelin|tlf)[aio]?",
-    r"(?i:[ _]?(?:number|nr|no|nummer|us|me|him|her|them))?",
-    r#"["'.]{0,2} ?[:=#]?(?: (?:is|at|on|to|under|es|est|ist|lautet|\xC3\xA8|\xC3\xA9))? ?["']?"#
+    r"(?i:phone|telefoon|telefon|tel\xC3\xA9fon|mobile|mobiel|m\xC3\xB3vil",
+    r"|movil|telem\xC3\xB3vel|telemovel|celular|cellulare|kom\xC3\xB3rk",
+    r"|puhelin)(?i:[aeiou])?(?i:[ _]?(?:numbers?|nr|no|nummer|numero",
+    r"|n\xC3\xBAmero|numret|us|me|him|her|them))?(?i: (?:of|do|da|de|del|du",
+    r#"|van|von) (?:[a-z]{1,5} )?[a-z]{3,12})?["'.*`]{0,3}(?:[ \t]?(?::=|=>"#,
+    r"|[:=#|>]|</[a-z]{1,8}>[ \n]{0,4}<[a-z]{1,8}>)| -)?\*{0,2}(?: (?:is|at",
+    r"|on|to|under|lautet|ist|es|est|er|\xC3\xA4r|\xC3\xA8|\xC3\xA9|e|jest))?[ \t]",
+    r#"?["']?"#
 );
 
-/// The same in Chinese, Japanese and Korean: a telephone or a mobile one, perhaps its number.
-const BEHIND_EASTERN: &str = concat!(
-    r"(?:\xE6\x89\x8B\xE6\x9C\xBA|\xE6\x89\x8B\xE6\xA9\x9F|\xE7\x94\xB5\xE8\xAF\x9D",
-    r"|\xE9\x9B\xBB\xE8\xA9\xB1|\xE6\x90\xBA\xE5\xB8\xAF|\xEC\xA0\x84\xED\x99\x94",
-    r"|\xED\x9C\xB4\xEB\x8C\x80)(?:\xE5\x8F\xB7|\xE5\x8F\xB7\xE7\xA0\x81",
-    r"|\xE7\x95\xAA\xE5\x8F\xB7|\xE8\x99\x9F\xE7\xA2\xBC|\xEB\xB2\x88\xED\x98\xB8",
-    r"|\xE7\x94\xB5\xE8\xAF\x9D|\xE9\x9B\xBB\xE8\xA9\xB1|\xEC\xA0\x84\xED\x99\x94",
-    r"|\xED\x8F\xB0){0,2}",
-    r"(?:\xE3\x81\xAF|\xE6\x98\xAF|\xE4\xB8\xBA|\xE7\x82\xBA)? ?:? ?"
+/// The same of words that no blank divides from what stands before them, and of signs.
+const BEHIND_SIGN: &str = concat!(
+    r"(?:\xE9\x9B\xBB\xE8\xA9\xB1|\xE7\x94\xB5\xE8\xAF\x9D",
+    r"|\xE6\x89\x8B\xE6\x9C\xBA|\xE6\x89\x8B\xE6\xA9\x9F",
+    r"|\xE6\x90\xBA\xE5\xB8\xAF|\xEC\xA0\x84\xED\x99\x94",
+    r"|\xED\x9C\xB4\xEB\x8C\x80\xED\x8F\xB0",
+    r"|\xED\x95\xB8\xEB\x93\x9C\xED\x8F\xB0",
+    r"|\xD0\xB5\xD0\xBB\xD0\xB5\xD1\x84\xD0\xBE\xD0\xBD|\xE2\x98\x8E",
+    r"|\xF0\x9F\x93\x9E|\xF0\x9F\x93\xB1)(?:\xD0\xB0|\xD1\x83",
+    r"|\xD0\xBE\xD0\xBC)?(?:\xE5\x8F\xB7\xE7\xA0\x81",
+    r"|\xE8\x99\x9F\xE7\xA2\xBC|\xE7\x95\xAA\xE5\x8F\xB7",
+    r"|\xEB\xB2\x88\xED\x98\xB8)?(?: ?[:=]|\xE6\x98\xAF|\xE4\xB8\xBA",
+    r"|\xE7\x82\xBA|\xE3\x81\xAF|\xEB\x8A\x94|\xEC\x9D\x80)? ?"
 );
 
 /// What says that a number is one to dial.
@@ -91,17 +115,29 @@ const PHONE: &[&str] = &[
     "contact number",
     "contact:",
     "text me",
-    "tlf",
-    "puhelin",
-    "mobiel",
-    "telem",
-    "komórk",
-    "携帯",
-    "전화",
-    "휴대",
     "電話",
     "电话",
     "手机",
+    "手機",
+    "携帯",
+    "전화",
+    "휴대폰",
+    "핸드폰",
+    "елефон",
+    "tel,",
+    "tel?",
+    "mobiel",
+    "telem",
+    "tlf",
+    "tél.",
+    "komórk",
+    "puhelin",
+    "puh.",
+    "gsm:",
+    "gsm ",
+    "☎",
+    "📞",
+    "📱",
 ];
 
 static DETECTORS: &[Detector] = &[Detector {
@@ -116,9 +152,9 @@ static DETECTORS: &[Detector] = &[Detector {
         .before(Guard::not(ByteSet::WORD.with(b'+')))
         .after(AFTER_PHONE)
         .valid(validators::e164),
-        pattern(r"00(?:[ \-]?[0-9]){1,3}(?:[ .\-()/]{1,3}[0-9]{1,9}){2,6}")
-            .before(BEFORE_PHONE)
-            .after(AFTER_PHONE)
+        pattern(r"00(?:[ \-]?[0-9]){1,3}(?:[ .\-()/]{1,3}[0-9]{1,8}){2,6}")
+            .before(BEFORE_ROW)
+            .after(AFTER_ROW)
             .valid(validators::e164),
         pattern(r"00[1-9](?:[ .\-()/]{0,3}[0-9]){7,13}")
             .before(BEFORE_PHONE)
@@ -146,18 +182,17 @@ static DETECTORS: &[Detector] = &[Detector {
             .after(AFTER_PHONE)
             .valid(validators::national_phone),
         pattern(concat!(
-            r"0[1-9](?: [0-9]{2}){4}|0[1-9](?:\.[0-9]{2}){4}|0[1-9](?:-[0-9]",
-            r"{2}){4}"
+            r"0[1-9](?: [0-9]{2}){4}|0[1-9][0-9]{1,3} [0-9]{3,4} [0-9]{3,4}|0",
+            r"[1-9] [0-9]{4} [0-9]{4}|0[1-9][0-9]{2,3} [0-9]{6}"
         ))
-        .before(BEFORE_PHONE)
-        .after(AFTER_PHONE),
-        pattern(concat!(
-            r"0[1-9][0-9]{1,3} [0-9]{3,4} [0-9]{3,4}|0[1-9][0-9]{2,3} [0-9]",
-            r"{6}|0[789]0-[0-9]{4}-[0-9]{4}"
-        ))
-        .before(BEFORE_PHONE)
-        .after(AFTER_PHONE)
+        .before(BEFORE_ROW)
+        .after(AFTER_ROW)
         .valid(validators::national_phone),
+        pattern(r"0[1-9](?:\.[0-9]{2}){4}").before(BEFORE_DOTTED).after(BESIDE_NUMBER),
+        pattern(r"0[1-9](?:-[0-9]{2}){4}|0[789]0-[0-9]{4}-[0-9]{4}")
+            .before(BEFORE_PHONE)
+            .after(AFTER_PHONE)
+            .valid(validators::national_phone),
         pattern(r"0[1-9](?:[ .()/\-]{0,2}[0-9]){6,11}")
             .before(BEFORE_PHONE)
             .after(AFTER_PHONE)
@@ -170,7 +205,7 @@ static DETECTORS: &[Detector] = &[Detector {
             .near(PHONE),
         pattern(concat!(
             r"0[1-9][0-9]{1,4}/[0-9]{3,4}[ \-]?[0-9]{3,5}|0[0-9]{1,2}-[0-9]",
-            r"{3,4}-[0-9]{4}|0[1-9](?:[ .\-])[0-9]{4}(?:[ .\-])[0-9]{4}|0",
+            r"{3,4}-[0-9]{4}|0[1-9](?:[.\-])[0-9]{4}(?:[.\-])[0-9]{4}|0",
             r"[1-9][0-9]{2}\.[0-9]{3}\.[0-9]{3}|0(?:[127]|3[03])[0-9]{9}"
         ))
         .before(BEFORE_PHONE)
@@ -191,13 +226,38 @@ static DETECTORS: &[Detector] = &[Detector {
             .after(AFTER_PHONE)
             .lead(BEHIND_PHONE)
             .valid(validators::led_phone),
-        pattern(r"\(?[0-9](?:[ .\-()/]{0,2}[0-9]){6,12}")
+        pattern(r"\(?[0-9](?:[ .\-()/]{0,2}[0-9]){5,12}")
             .before(Guard::ANY)
             .after(AFTER_PHONE)
-            .lead(BEHIND_EASTERN)
+            .lead(BEHIND_SIGN)
             .valid(validators::led_phone),
+        pattern(r"1[3-9][0-9][ .\-]?[0-9]{4}[ .\-]?[0-9]{4}")
+            .before(BEFORE_PHONE)
+            .after(AFTER_PHONE)
+            .near(PHONE),
+        // The letters of a signature.
+        pattern(r"\(?[0-9](?:[ .\-()/]{0,2}[0-9]){6,12}")
+            .before(Guard::NO_ALPHANUMERIC)
+            .after(AFTER_PHONE)
+            .lead(r"(?:Ph|PH)[:.] ?")
+            .valid(validators::led_phone),
+        pattern(r"\(?[0-9]{1,5}\)?(?:[ .\-/]?[0-9]{2,5}){1,5}")
+            .before(Guard::NO_ALPHANUMERIC)
+            .after(AFTER_ROW)
+            .lead(r"[TM][:.] ")
+            .valid(validators::signature_phone),
+        pattern(concat!(r"0[0-9](?:[ .\-/]?[0-9]){6,10}|[1-9][0-9]{1,2}-[0-9]{3}-[0-9]{3,", r"4}"))
+            .before(AT_LINE)
+            .after(AFTER_PHONE)
+            .lead(r"[TM] ")
+            .valid(validators::signature_phone),
     ],
     positives: &[
+        "el teléfono es «612345678»",
+        "携帯：«09012042027»",
+        "手机是«131-1951-6573»",
+        "«0049 151 20285263»",
+        "Anna Berg,«506-236-0452»",
         "Ring «+44 20 7946 0958» today",
         "at «(212) 555-0147»",
         "Tel. «01 42 68 53 00»",
@@ -222,13 +282,34 @@ static DETECTORS: &[Detector] = &[Detector {
         "| «07123456789» |",
         "\"homePhone\": \"«2125550147»\"",
         "móvil «612345678»",
-        "el teléfono es «612345678»",
+        "El teléfono es «612345678».",
+        "telefono: «3120907565»",
+        "telemóvel: «912471620»",
+        "Mobiel: «0612315443»",
+        "Komórka: «512267047»",
         "tlf.: «21 23 73 51»",
-        "携帯：«09012042027»",
-        "手机是«131-1951-6573»",
+        "Mitt telefon er «21239305».",
+        "puhelin: «0411715399»",
+        "Segue o telefone do cliente: «11-2427-2529»",
+        "Segue o Tel. do cliente: «912471620»",
+        "<phone>«61484877»</phone>",
+        "携帯:«09012042027»",
         "전화번호: «02-213-6185»",
-        "«0049 151 20285263»",
-        "Anna Berg,«506-236-0452»",
+        "我的手机是«131-1951-6573»,谢谢",
+        "номер телефона: «84951234567»",
+        "Ph: «612324269»",
+        "Anna Berg, T. «0711147949»",
+        "M: «312 349 6219»",
+        "Anna Berg\nT «0412-556-920»",
+        "☎ «030/174261»",
+        "📞 «513 585 577»",
+        "Bel «0031 6 12032337» morgen",
+        "oder «0049 151 20285263»",
+        "Anna Berg,«506-236-0452»,Boston",
+        "Mobile\t«13753047124»",
+        "<td>Mobile</td><td>«11945078380»</td>",
+        "- **Phone:** «61484877»",
+        "phoneNumber := \"«61484877»\"",
     ],
     near_misses: &[
         "Version 2.10.3",
@@ -250,6 +331,31 @@ static DETECTORS: &[Detector] = &[Detector {
         "a + 12345678",
         "1,234,567,890",
         "timestamp 1700000000",
+        "x = +123456789;",
+        "diff +12345678 -87654321",
+        "sequence 03 90 11 83 65 00",
+        "sequence 39 09 65 95 55 46",
+        "matrix 650 094 452 860",
+        "0776 2874 5282 502",
+        "0011 12 345678 0042 17",
+        "3,212-555-0147",
+        "c0 .14.02.28.02.42.62-.27",
+        "GSMIOC_GETFIRST: u32 = 2147763972",
+        "automobil 12345678",
+        "call of duty 12345678",
+        "movilidad 12345678",
+        "The ring of fire 12345678",
+        "Miller, T. (2004) 12 123-134",
+        "Brown, M. 1998, 45-67",
+        "Stadt. 12345678 Stimmen",
+        "Total T: 12345678",
+        "at 5 PM. 12 345 678 came",
+        "pH: 7.41",
+        "<path d=\"\nM 100 200 300 400\"/>",
+        "mobile 13512345678901",
+        "telephone 2024-03-25 10:11",
+        "00 11 22 33 44 55 66 77",
+        "T: 100 200 300 400 500",
     ],
 }];
 

@@ -14,7 +14,10 @@ static DETECTORS: &[Detector] = &[
             "vehicle",
             "fahrgestell",
             "fahrzeug",
+            "fin:",
             "fin ",
+            "fin=",
+            "fin\"",
             "châssis",
             "bastidor",
             "telaio",
@@ -23,16 +26,17 @@ static DETECTORS: &[Detector] = &[
             "VIN «1M8GDM9AXKP042788»",
             "vehicle: «1HGCM82633A004352»",
             "FIN: «1M8GDM9AXKP042788»",
+            "Número de bastidor «1HGCM82633A004352»",
         ],
-        near_misses: &["VIN 1M8GDM9AXKP042789", "1M8GDM9AXKP042788"],
+        near_misses: &["VIN 1M8GDM9AXKP042789", "1M8GDM9AXKP042788", "final 1M8GDM9AXKP042788"],
     },
     Detector {
         name: "IMEI",
         about: "mobile devices, near words that say so",
         default: false,
         patterns: &[pattern(concat!(
-            r"[0-9]{2}[ \-]?[0-9]{6}[ \-]?[0-9]{6}[ \-]?[0-9]",
-            r"|[0-9]{6}[ \-][0-9]{2}[ \-][0-9]{6}[ \-][0-9]"
+            r"[0-9]{2}[ \-]?[0-9]{6}[ \-]?[0-9]{6}[ \-]?[0-9]|[0-9]{6}[ \-]",
+            r"[0-9]{2}[ \-][0-9]{6}[ \-][0-9]"
         ))
         .valid(validators::luhn)
         .near(&["imei", "device"])],
@@ -41,7 +45,7 @@ static DETECTORS: &[Detector] = &[
             "imei: «49-015420-323751-8»",
             "IMEI «490154 20 323751 8»",
         ],
-        near_misses: &["IMEI 490154203237519", "490154203237518"],
+        near_misses: &["IMEI 490154203237519", "490154203237518", "IMEI 490154 20 323751 9"],
     },
 ];
 

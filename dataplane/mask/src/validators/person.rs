@@ -31,7 +31,9 @@ pub fn e164(value: &[u8]) -> bool {
     );
     let opened = plain.clone().filter(|byte| **byte == b'(').count();
     let closed = plain.filter(|byte| **byte == b')').count();
-    is_given && opened == closed && (8 + skip..=15 + skip).contains(&length)
+    // North America's have 11 digits, give or take one.
+    let lengths = if (100..=199).contains(&code) { 10..=12 } else { 8..=15 };
+    is_given && opened == closed && lengths.contains(&length.saturating_sub(skip))
 }
 
 /// A national number with the trunk's zero: 8 to 13 digits, brackets in pairs.
@@ -57,12 +59,23 @@ pub fn long_national_phone(value: &[u8]) -> bool {
 /// A number directly behind a word that says so: 7 to 13 digits, no day.
 pub fn led_phone(value: &[u8]) -> bool {
     let groups = value.split(|byte| !byte.is_ascii_digit()).filter(|part| !part.is_empty());
+    let first = groups.clone().next().unwrap_or_default();
     let opened = value.iter().filter(|byte| **byte == b'(').count();
     let closed = value.iter().filter(|byte| **byte == b')').count();
     (7..=13).contains(&count(value))
         && opened == closed
-        && !(groups.count() == 3 && date(value))
+        && !((first.len() == 4 || groups.count() == 3) && date(value))
         && !is_octets(value)
+}
+
+/// A number behind a letter of a signature: 8 to 13 digits, with the trunk's zero or in three
+/// groups or more of which the first is no year.
+pub fn signature_phone(value: &[u8]) -> bool {
+    let mut groups = value.split(|byte| !byte.is_ascii_digit()).filter(|part| !part.is_empty());
+    let first = groups.next().unwrap_or_default();
+    let is_year = first.len() == 4 && (1900..=2099).contains(&number(first));
+    let is_grouped = groups.count() >= 2 && !is_year;
+    (first.first() == Some(&b'0') || is_grouped) && count(value) >= 8 && led_phone(value)
 }
 
 fn is_octets(value: &[u8]) -> bool {

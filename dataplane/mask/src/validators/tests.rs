@@ -40,6 +40,29 @@ fn sums_of_check_digits_notice_each_changed_digit() {
 }
 
 #[test]
+fn a_number_of_north_america_has_eleven_digits_give_or_take_one() {
+    assert!(e164(b"+1 212 555 0147"));
+    assert!(!e164(b"+123456789"));
+    assert!(!e164(b"00 11 22 33 44 55 66 77"));
+    assert!(e164(b"0049 151 20285263"));
+}
+
+#[test]
+fn a_number_behind_a_letter_has_a_zero_in_front_or_groups() {
+    assert!(signature_phone(b"0711147949"));
+    assert!(signature_phone(b"312 349 6219"));
+    assert!(!signature_phone(b"12345678"));
+    assert!(!signature_phone(b"2004 12 123-134"));
+    assert!(!signature_phone(b"2019-03-25"));
+}
+
+#[test]
+fn a_time_behind_a_day_makes_no_telephone_of_it() {
+    assert!(!led_phone(b"2024-03-25 10"));
+    assert!(led_phone(b"2010 1234"));
+}
+
+#[test]
 fn brazilian_numbers_have_two_check_digits() {
     assert!(br_cpf(b"390.533.447-05"));
     assert!(!br_cpf(b"390.533.447-15"));
@@ -258,6 +281,7 @@ const ALL: &[fn(&[u8]) -> bool] = &[
     national_phone,
     grouped_phone,
     led_phone,
+    signature_phone,
     date,
     email,
     key,
