@@ -97,8 +97,8 @@ pub(crate) struct Led {
 /// What a literal that was found means.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Literal {
-    /// Matches may begin with it.
-    Front { bytes: usize },
+    /// Matches may begin with it, and it may be a word too.
+    Front { bytes: usize, tells: Tells },
     /// Matches that need a word may begin behind it: those of the groups that are told by it.
     Word { bytes: usize, tells: Tells },
     /// Matches may have it in their middle.
@@ -111,6 +111,15 @@ pub(crate) struct Tells {
     pub(crate) tokens: bool,
     pub(crate) near: bool,
     pub(crate) runs: bool,
+}
+
+impl Tells {
+    /// Stand for what another one stands for, too.
+    pub(crate) fn join(&mut self, other: Self) {
+        self.tokens |= other.tokens;
+        self.near |= other.near;
+        self.runs |= other.runs;
+    }
 }
 
 /// A literal that matches begin with.

@@ -7,7 +7,7 @@ use crate::automaton::GaveUp;
 use crate::channel::Place;
 use crate::places::may_begin;
 use crate::profile::{
-    Anchor, Anchors, Before, Group, Led, Literal, Others, Runs, Tokens, Told, Ways,
+    Anchor, Anchors, Before, Group, Led, Literal, Others, Runs, Tells, Tokens, Told, Ways,
 };
 use crate::rule::CONTEXT_BYTES;
 
@@ -79,14 +79,14 @@ impl Search<'_> {
         led.literals.find(scratch, region, &mut |index, end| {
             let end = first.saturating_add(end);
             match led.kinds.get(index) {
-                Some(Literal::Front { bytes }) => found.push((index, end.saturating_sub(*bytes))),
+                Some(Literal::Front { bytes, tells }) => {
+                    let start = end.saturating_sub(*bytes);
+                    found.push((index, start));
+                    note_word(text, (start, end), *tells, &mut lists.told);
+                }
                 Some(Literal::Word { bytes, tells }) => {
                     let start = end.saturating_sub(*bytes);
-                    let Told { tokens, near, runs } = &mut lists.told;
-                    let each = [(tells.tokens, tokens), (tells.near, near), (tells.runs, runs)];
-                    for (_, told) in each.into_iter().filter(|(tells, _)| *tells) {
-                        note_word(text, start, end, told);
-                    }
+                    note_word(text, (start, end), *tells, &mut lists.told);
                 }
                 Some(Literal::Anchor { bytes, index }) => {
                     lists.anchored.push((*index, end.saturating_sub(*bytes)));
@@ -318,15 +318,19 @@ impl Search<'_> {
 }
 
 /// Matches may begin behind a word. Words come in the order of their ends, nearly.
-fn note_word(text: &[u8], start: usize, end: usize, told: &mut Vec<(usize, usize)>) {
+fn note_word(text: &[u8], (start, end): (usize, usize), tells: Tells, told: &mut Told) {
     let before = start.checked_sub(1).and_then(|index| text.get(index));
     if before.is_some_and(u8::is_ascii_alphabetic) {
         return;
     }
     let to = start.saturating_add(CONTEXT_BYTES).saturating_add(1);
-    match told.last_mut() {
-        Some(last) if end <= last.1 && end >= last.0 => last.1 = last.1.max(to),
-        Some(_) | None => told.push((end, to)),
+    let Told { tokens, near, runs } = told;
+    let each = [(tells.tokens, tokens), (tells.near, near), (tells.runs, runs)];
+    for (_, told) in each.into_iter().filter(|(tells, _)| *tells) {
+        match told.last_mut() {
+            Some(last) if end <= last.1 && end >= last.0 => last.1 = last.1.max(to),
+            Some(_) | None => told.push((end, to)),
+        }
     }
 }
 

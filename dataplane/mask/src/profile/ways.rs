@@ -16,19 +16,19 @@ use crate::find::{RUN_WORD_BYTES, beside_min};
 use crate::literals::{Engine, Literal, Literals};
 use crate::pattern::{anchor, digit_within, first_bytes, fronts, run};
 use crate::places::{Candidates, places};
-use crate::rule::{ByteSet, RULE_BYTES_MAX};
+use crate::rule::{ByteSet, RULE_BYTES_MAX, SHORT_WORD_BYTES};
 
 /// How many bytes at the front of a token rule's matches hold a digit.
 pub(crate) const TOKEN_DIGIT_WITHIN: usize = 8;
 
 /// Bytes of a front that is rare enough to be looked for first.
-const FRONT_BYTES_MIN: usize = 3;
+const FRONT_BYTES_MIN: usize = 4;
 
 /// Bytes of an anchor that is rarer than a long run is.
-const ANCHOR_BYTES_MIN: usize = 3;
+const ANCHOR_BYTES_MIN: usize = 4;
 
 /// Bytes of a word's first part that is looked for without its second.
-const LONG_FRONT_BYTES_MIN: usize = 5;
+const LONG_FRONT_BYTES_MIN: usize = 8;
 
 /// What long runs are made of: words without anything between them that divides a sentence.
 const RUN_BYTES: ByteSet = ByteSet::WORD.with_each(b"+/-=~.");
@@ -211,9 +211,7 @@ fn words(gathered: &Gathered, rules: &[Read]) -> Vec<(String, Tells)> {
     for (word, tells) in words {
         match shortest.last_mut() {
             Some((last, known)) if word.starts_with(last.as_str()) => {
-                known.tokens |= tells.tokens;
-                known.near |= tells.near;
-                known.runs |= tells.runs;
+                known.join(tells);
             }
             Some(_) | None => shortest.push((word, tells)),
         }
@@ -222,14 +220,14 @@ fn words(gathered: &Gathered, rules: &[Read]) -> Vec<(String, Tells)> {
 }
 
 /// What each form of a context word begins with: the part before its first blank, or, where others
-/// begin with that too often, every form up to the second.
+/// begin with that too often, every form up to the second; without a blank that stands for others.
 fn fronts_of(word: &str) -> Vec<String> {
     match word.split_once(' ') {
         Some((front, rest)) if !rest.is_empty() && front.len() < LONG_FRONT_BYTES_MIN => {
             let rest = rest.split(' ').next().unwrap_or_default();
             [" ", "_", "-", ""].map(|between| [front, between, rest].concat()).to_vec()
         }
-        Some((front, _)) if front.len() >= FRONT_BYTES_MIN => vec![front.to_owned()],
+        Some((front, _)) if word.len() > SHORT_WORD_BYTES => vec![front.to_owned()],
         Some(_) | None => vec![word.to_owned()],
     }
 }
@@ -245,9 +243,17 @@ fn led(
     let mut kinds = Vec::new();
     for front in &fronts {
         list.push(Literal { bytes: front.bytes.clone(), ignore_case: front.ignore_case });
-        kinds.push(Kind::Front { bytes: front.bytes.len() });
+        kinds.push(Kind::Front { bytes: front.bytes.len(), tells: Tells::default() });
     }
     for (word, tells) in words {
+        // Where a word begins like a front, the front says both: fewer literals are found sooner.
+        let begins =
+            |front: &Fronts| front.ignore_case && word.as_bytes().starts_with(&front.bytes);
+        let front = fronts.iter().position(begins).and_then(|index| kinds.get_mut(index));
+        if let Some(Kind::Front { tells: known, .. }) = front {
+            known.join(tells);
+            continue;
+        }
         kinds.push(Kind::Word { bytes: word.len(), tells });
         list.push(Literal { bytes: word.into_bytes(), ignore_case: true });
     }
