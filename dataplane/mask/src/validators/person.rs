@@ -68,16 +68,6 @@ pub fn led_phone(value: &[u8]) -> bool {
         && !is_octets(value)
 }
 
-/// A number behind a letter of a signature: 8 to 13 digits, with the trunk's zero or in three
-/// groups or more of which the first is no year.
-pub fn signature_phone(value: &[u8]) -> bool {
-    let mut groups = value.split(|byte| !byte.is_ascii_digit()).filter(|part| !part.is_empty());
-    let first = groups.next().unwrap_or_default();
-    let is_year = first.len() == 4 && (1900..=2099).contains(&number(first));
-    let is_grouped = groups.count() >= 2 && !is_year;
-    (first.first() == Some(&b'0') || is_grouped) && count(value) >= 8 && led_phone(value)
-}
-
 fn is_octets(value: &[u8]) -> bool {
     str::from_utf8(value).is_ok_and(|text| text.parse::<std::net::Ipv4Addr>().is_ok())
 }

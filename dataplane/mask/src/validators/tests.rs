@@ -48,15 +48,6 @@ fn a_number_of_north_america_has_eleven_digits_give_or_take_one() {
 }
 
 #[test]
-fn a_number_behind_a_letter_has_a_zero_in_front_or_groups() {
-    assert!(signature_phone(b"0711147949"));
-    assert!(signature_phone(b"312 349 6219"));
-    assert!(!signature_phone(b"12345678"));
-    assert!(!signature_phone(b"2004 12 123-134"));
-    assert!(!signature_phone(b"2019-03-25"));
-}
-
-#[test]
 fn a_time_behind_a_day_makes_no_telephone_of_it() {
     assert!(!led_phone(b"2024-03-25 10"));
     assert!(led_phone(b"2010 1234"));
@@ -281,7 +272,6 @@ const ALL: &[fn(&[u8]) -> bool] = &[
     national_phone,
     grouped_phone,
     led_phone,
-    signature_phone,
     date,
     email,
     key,

@@ -245,6 +245,32 @@ fn each_example_is_masked_in_a_long_text_as_the_oracle_masks_it() {
 }
 
 #[test]
+fn a_sentence_of_any_script_waits_for_no_more_than_a_long_word() {
+    let chosen = catalogue().iter().filter(|detector| detector.default);
+    let masking = masking(chosen.flat_map(|detector| detector.rules()).collect());
+    let mut scratch = masking.profile.scratch();
+    for text in [
+        "We went on over the moor. Nobody was there but a lark, far above it, singing.",
+        "今天天气很好。我们去公园散步然后回家吃饭。晚上大家坐在火边讲了很久的故事。",
+        "今日は天気がとても良いので公園を散歩してから家に帰って夕食を食べました。",
+        "오늘은날씨가좋아서공원에서산책하고집에돌아와저녁을먹었습니다.",
+        "Сегодня мы гуляли в парке, а потом вернулись домой и ужинали у огня.",
+        "Σήμερα περπατήσαμε στο πάρκο και μετά γυρίσαμε σπίτι για φαγητό.",
+        "วันนี้อากาศดีมากเราจึงไปเดินเล่นที่สวนสาธารณะแล้วกลับบ้าน",
+    ] {
+        let (mut channel, mut out) = (Channel::new(false), Vec::new());
+        let mut held = 0;
+        for letter in text.chars() {
+            let mut bytes = [0; 4];
+            let bytes = letter.encode_utf8(&mut bytes).as_bytes();
+            channel.push(&masking, &mut scratch, bytes, &mut out);
+            held = held.max(channel.held_bytes());
+        }
+        assert!(held <= 24, "{held} bytes are held of {text}");
+    }
+}
+
+#[test]
 fn no_rule_of_the_catalogue_is_looked_for_everywhere() {
     let rules: Vec<Rule> = catalogue().iter().flat_map(|detector| detector.rules()).collect();
     let profile = Profile::from_rules(rules).unwrap();
