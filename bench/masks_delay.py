@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What a mask adds to the times to the first event and text of a stream, and to the gaps between.
 
-`bench/masks_delay.py [--real] [--rounds N] [--streams N] [--programs FOLDER] [--json FILE]`
+`bench/masks_delay.py [--real] [--domain] [--rounds N] [--streams N] [--programs FOLDER] [--json FILE]`
 
 A model server says an event every 20 ms; with `--real` it is llama.cpp with the model that `make
 deps` installs, which has to say a given text in tokens of its own. The same streams go through two
@@ -33,6 +33,7 @@ CHAT = "/v1/chat/completions"
 EVENTS, GAP_MS, PIECE_BYTES = 100, 20, 16
 # What the real model says, in characters: some 80 tokens.
 REAL_LENGTH = 400
+DOMAIN = "overrides: [{detectors: [EMAIL_ADDRESS], form: domain}]"
 # The longest line of a stream, in bytes.
 LINE_BYTES_MAX = 1 << 20
 RESAMPLES = 2_000
@@ -138,7 +139,8 @@ def compared(options, text):
 
 def sided(options):
     class Side(Penstock):
-        folder, detectors, patterns = options.programs, options.detectors, ""
+        folder, detectors = options.programs, options.detectors
+        patterns = DOMAIN if options.domain else ""
 
     return Side
 
@@ -247,6 +249,7 @@ def parsed(arguments):
     parser.add_argument("--streams", type=int, default=16, help="at once")
     parser.add_argument("--seed", type=int, default=1, help="of the order")
     parser.add_argument("--detectors", default=DETECTORS, help="as in a mask's document")
+    parser.add_argument("--domain", action="store_true", help="addresses from their @ on")
     parser.add_argument(
         "--programs", type=pathlib.Path, help="folder of penstock [default: target/release]"
     )
