@@ -3,6 +3,13 @@
 //! In: nothing. Out: rules, with texts in which each finds its value and texts in which it does
 //! not.
 
+/// Attributes of an element of XML, and its end: no words of a sentence, which would wait for it.
+macro_rules! attributes {
+    () => {
+        r#"(?: [\w:.\-]{1,40}=["'][^"'<>]{0,40}["']){0,2}>"#
+    };
+}
+
 mod ages;
 mod america;
 mod asia;

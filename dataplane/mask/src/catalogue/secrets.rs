@@ -265,7 +265,7 @@ static DETECTORS: &[Detector] = &[
                 .after(AFTER_TOKEN)
                 .valid(validators::secret),
             pattern(r"[A-Za-z0-9_+/.~\-]{15,149}(?:[A-Za-z0-9_+/~\-]|={1,2})")
-                .lead(concat!(r"(?i:", named!(), r")(?: [^<>]{0,60})?>"))
+                .lead(concat!(r"(?i:", named!(), ")", attributes!()))
                 .trail("</")
                 .before(Guard::ANY)
                 .after(Guard::ANY)

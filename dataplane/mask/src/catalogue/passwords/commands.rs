@@ -8,6 +8,14 @@ use crate::validators;
 /// A password without quotes.
 const BARE: &str = r#"[^\s"'`<>]{3,127}[^\s"'`<>.,;:]"#;
 
+/// What may stand between a command and the option of its password: one word, and options. A word
+/// that is none of these ends it, so that a sentence about the command does not wait.
+macro_rules! arguments {
+    () => {
+        r#"(?:[\w./:@?="'\-]{1,80} )?(?:-[^\n|;&]{0,100} )?"#
+    };
+}
+
 /// An option that is called so in full.
 pub(super) const OPTION: Pattern =
     option(concat!(r"--(?:password|passwd|pass|passphrase|requirepass)(?: |=)", r#"["']?"#))
@@ -20,7 +28,8 @@ pub(super) const DIRECT: Pattern =
 
 /// Behind the name of a user.
 pub(super) const CURL: Pattern = option(concat!(
-    r"(?:curl|wget)[^\n|]{0,80} (?:-u|--user|-U|--proxy-user)[ =]?",
+    r#"(?:curl|wget)(?:\.exe)? (?:["']?(?:-|https?:|\$)[^\n|]{0,80} )?"#,
+    r"(?:-u|--user|-U|--proxy-user)[ =]?",
     r#"["']?[\w.@\-]{1,40}:"#
 ))
 .valid(validators::password_assigned);
@@ -44,31 +53,35 @@ pub(super) const RAR: Pattern = option(r#"(?:unrar|rar) [aelptvx] (?:[^\n|;&]{0,
 pub(super) const LOGIN: Pattern = option(concat!(
     r"(?:(?:docker|podman|nerdctl|buildah|skopeo|oras|helm registry|az|az ",
     r"acr|oc|cf|argocd|heroku) login|mongo(?:sh|dump|restore|export|import",
-    r"|stat|top|files)?|cqlsh)[^\n|;&]{0,100} -p[ =]",
-    r#"["']?"#
+    r"|stat|top|files)?|cqlsh) ",
+    arguments!(),
+    r#"-p[ =]["']?"#
 ));
 
 /// Behind `-P`.
 pub(super) const CAPITAL: Pattern = option(concat!(
-    r"(?:unzip|zipcloak|zip|sqlcmd|bcp|ipmitool|mosquitto_[a-z]{2,3}) (?:",
-    r#"[^\n|;&]{0,100} )?-P ?["']?"#
+    r"(?:unzip|zipcloak|zip|sqlcmd|bcp|ipmitool|mosquitto_[a-z]{2,3}) ",
+    arguments!(),
+    r#"-P ?["']?"#
 ));
 
 /// Behind `-a`.
 pub(super) const REDIS: Pattern =
-    option(r#"(?:redis|valkey|keydb)-cli (?:[^\n|;&]{0,80} )?-a ["']?"#);
+    option(concat!(r"(?:redis|valkey|keydb)-cli ", arguments!(), r#"-a ["']?"#));
 
 /// Behind `-w`.
 pub(super) const LDAP: Pattern = option(concat!(
     r"ldap(?:search|modify|add|delete|whoami|passwd|compare|modrdn|exop) ",
-    r#"(?:[^\n]{0,120} )?-w ["']?"#
+    r#"(?:-[^\n]{0,120} )?-w ["']?"#
 ));
 
 /// Behind `-pw`, `/p:` and `-u user,`.
 pub(super) const OTHERS: Pattern = option(concat!(
-    r"(?:(?:plink|pscp|psftp|putty)[^\n|;&]{0,80} -pw |[xw]freerdp[^\n|;&]",
-    r"{0,100} /p:|lftp[^\n|;&]{0,60} -u [\w.@\-]{1,40},)",
-    r#"["']?"#
+    r"(?:(?:plink|pscp|psftp|putty)(?:\.exe)? ",
+    arguments!(),
+    r"-pw |[xw]freerdp(?:\.exe)? (?:[/+\-][^\n|;&]{0,100} )?/p:|lftp ",
+    arguments!(),
+    r#"-u [\w.@\-]{1,40},)["']?"#
 ));
 
 /// Of a store of keys.
@@ -79,16 +92,16 @@ pub(super) const STORE: Pattern =
 
 /// Behind a user and `%`.
 pub(super) const SAMBA: Pattern = option(concat!(
-    r"(?:smbclient|rpcclient|smbget|smbmap|winexe)[^\n|;]{0,100} (?:-U|",
-    r#"--user)[ =]?["']?[\w.\\/@\-]{1,40}%"#
+    r#"(?:smbclient|rpcclient|smbget|smbmap|winexe) (?:["']?(?:-|//|\\\\)"#,
+    r#"[^\n|;]{0,100} )?(?:-U|--user)[ =]?["']?[\w.\\/@\-]{1,40}%"#
 ))
 .valid(validators::password_assigned);
 
 /// Behind the name of a user whose password is set.
 pub(super) const OF_USER: Pattern = option(concat!(
     r"(?:htpasswd -(?:[a-mo-zA-Z]{0,3}b[a-mo-zA-Z]{0,3} [^\s]{1,60}|[bB]{0,2}n[",
-    r"bB]{1,2}) |rabbitmqctl[^\n|;&]{0,40} (?:add_user|change_password) |",
-    r"net use [^\n]{0,100}/user:)[\w.\\@\-]{1,40} ",
+    r"bB]{1,2}) |rabbitmqctl (?:-[^\n|;&]{0,40} )?(?:add_user|change_password) |",
+    r"net use (?:(?:\*|[A-Za-z]:|\\\\)[^\n]{0,100} )?/user:)[\w.\\@\-]{1,40} ",
     r#"["']?"#
 ));
 
@@ -103,7 +116,7 @@ pub(super) const PIPED: Pattern = pattern(r#"[^\s"'`<>|]{3,128}"#)
 pub(super) const STATEMENT: Pattern = pattern(r#"[^'"\s]{1,128}"#)
     .lead(concat!(
         r"(?i:identified (?:with [\w']{1,40} )?(?:by|as)|with password|set ",
-        r"password =|set password for [^\n=;]{1,80}= ?(?:password\()?|",
+        r"password =|set password for [^\s=;]{1,80} ?= ?(?:password\()?|",
         r"(?:login|encrypted) password)",
         r#" ?['"]"#
     ))

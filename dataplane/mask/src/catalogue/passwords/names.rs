@@ -221,7 +221,7 @@ pub(super) const ELEMENT: Pattern = pattern(r"[^<>\s]{1,128}")
 
 /// As an element of XML with a longer name.
 pub(super) const LONG_ELEMENT: Pattern = pattern(r"[^<>\s]{1,128}")
-    .lead(r"(?i:password|passwd|passphrase)(?: [^<>]{0,60})?>")
+    .lead(concat!("(?i:password|passwd|passphrase)", attributes!()))
     .trail(r"</[\w:.\-]{0,40}(?i:password|passwd|passphrase)>")
     .before(Guard::ANY)
     .after(Guard::ANY)

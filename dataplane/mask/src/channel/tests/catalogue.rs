@@ -244,12 +244,28 @@ fn each_example_is_masked_in_a_long_text_as_the_oracle_masks_it() {
     }
 }
 
-#[test]
-fn a_sentence_of_any_script_waits_for_no_more_than_a_long_word() {
-    let chosen = catalogue().iter().filter(|detector| detector.default);
+/// Most bytes that a mask holds while a text comes letter by letter: one of the default detectors,
+/// or of all.
+fn held_of(texts: &[&str], all: bool) -> Vec<usize> {
+    let chosen = catalogue().iter().filter(|detector| all || detector.default);
     let masking = masking(chosen.flat_map(|detector| detector.rules()).collect());
     let mut scratch = masking.profile.scratch();
-    for text in [
+    let of = |text: &&str| {
+        let (mut channel, mut out) = (Channel::new(false), Vec::new());
+        let held = text.chars().map(|letter| {
+            let mut bytes = [0; 4];
+            let bytes = letter.encode_utf8(&mut bytes).as_bytes();
+            channel.push(&masking, &mut scratch, bytes, &mut out);
+            channel.held_bytes()
+        });
+        held.max().unwrap_or(0)
+    };
+    texts.iter().map(of).collect()
+}
+
+#[test]
+fn a_sentence_of_any_script_waits_for_no_more_than_a_long_word() {
+    let texts = [
         "We went on over the moor. Nobody was there but a lark, far above it, singing.",
         "今天天气很好。我们去公园散步然后回家吃饭。晚上大家坐在火边讲了很久的故事。",
         "今日は天気がとても良いので公園を散歩してから家に帰って夕食を食べました。",
@@ -257,16 +273,34 @@ fn a_sentence_of_any_script_waits_for_no_more_than_a_long_word() {
         "Сегодня мы гуляли в парке, а потом вернулись домой и ужинали у огня.",
         "Σήμερα περπατήσαμε στο πάρκο και μετά γυρίσαμε σπίτι για φαγητό.",
         "วันนี้อากาศดีมากเราจึงไปเดินเล่นที่สวนสาธารณะแล้วกลับบ้าน",
-    ] {
-        let (mut channel, mut out) = (Channel::new(false), Vec::new());
-        let mut held = 0;
-        for letter in text.chars() {
-            let mut bytes = [0; 4];
-            let bytes = letter.encode_utf8(&mut bytes).as_bytes();
-            channel.push(&masking, &mut scratch, bytes, &mut out);
-            held = held.max(channel.held_bytes());
-        }
+    ];
+    for (held, text) in held_of(&texts, false).into_iter().zip(texts) {
         assert!(held <= 24, "{held} bytes are held of {text}");
+    }
+}
+
+/// Words that begin rules of which some have their value a whole command behind it.
+const SPOKEN_OF: &str = "password, passwd, passphrase, pass, pwd, secret, token, API key, key, credential, \
+    private key, login, user, admin, authorization, bearer, basic, cookie, curl, wget, \
+    mysql, mariadb, 7z, rar, unrar, docker, docker login, podman, az, mongo, mongosh, \
+    mongodump, cqlsh, zip, unzip, sqlcmd, bcp, ipmitool, redis-cli, ldapsearch, plink, \
+    putty, xfreerdp, lftp, smbclient, rpcclient, htpasswd, rabbitmqctl, net use, echo, set \
+    password for, machine, default, phone, call, mobile, tel, fax, born, birth, email, IBAN, \
+    card, account, SSN, server, host, database, url, https, env, set, get";
+
+#[test]
+fn a_sentence_about_secrets_and_commands_goes_on_before_it_ends() {
+    let text = |word: &&str| {
+        format!(
+            "Then {word} is what we talked about all of that evening while the wind went on and on \
+             over the moor and none of us had much to say of what was to come of it the next day"
+        )
+    };
+    let words: Vec<&str> = SPOKEN_OF.split(", ").collect();
+    let texts: Vec<String> = words.iter().map(text).collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    for (held, word) in held_of(&texts, true).into_iter().zip(words) {
+        assert!(held <= 64, "{held} bytes are held behind {word}");
     }
 }
 
