@@ -272,9 +272,10 @@ def main(arguments):
     pace = f"{EVENTS} events of {PIECE_BYTES} bytes, one every {GAP_MS} ms"
     if options.real:
         pace = f"{REAL_LENGTH} characters of a real model"
+    form = "; addresses from their @ on" if options.domain else ""
     print(
         f"{options.rounds} rounds of {options.streams} streams each way, {pace}; "
-        f"seed {options.seed}. Detectors: {options.detectors}"
+        f"seed {options.seed}. Detectors: {options.detectors}{form}"
     )
     if options.json:
         options.json.write_text(json.dumps(found, indent=2) + "\n")

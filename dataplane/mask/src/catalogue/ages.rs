@@ -1,11 +1,8 @@
 //! When a person was born, and how old one is.
 
-use super::{Detector, Pattern, pattern};
+use super::{BESIDE_NUMBER, Detector, Pattern, pattern};
 use crate::rule::{ByteSet, Guard};
 use crate::validators;
-
-/// A longer row of numbers is no day.
-const AFTER_DATE: Guard = Guard::NO_WORD.nor_pair(b'.', ByteSet::DIGITS);
 
 /// What says that a day is one of birth.
 const BORN: &[&str] = &[
@@ -68,7 +65,7 @@ macro_rules! months {
         concat!(
             r"(?i:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|m\xC3\xA4r|mai|okt",
             r"|dez|f\xC3\xA9v|fev|avr|juin|juil|ao\xC3\xBB|aou|d\xC3\xA9c|ene|abr",
-            r"|ago|dic|gen|mag|giu|lug|set|ott|out|mrt|mei|maj|maio|sty|lut|kwi",
+            r"|ago|dic|gen|mag|giu|lug|set|ott|out|mrt|mei|maj|sty|lut|kwi",
             r"|cze|lip|sie|wrz|pa\xC5\xBA|lis|gru)(?:[a-z]|\xC3[\xA0-\xBC]",
             r"|\xC5[\x80-\xBF]){0,9}\.?"
         )
@@ -153,11 +150,11 @@ const fn born_behind(day: &'static str) -> Pattern {
 static DETECTORS: &[Detector] = &[
     Detector {
         name: "DATE_OF_BIRTH",
-        about: "days of birth, after words that say so",
+        about: "days of birth, beside words that say so",
         default: true,
         patterns: &[
-            pattern(YEAR_FIRST).valid(validators::date).near(BORN).after(AFTER_DATE),
-            pattern(YEAR_LAST).valid(validators::date).near(BORN).after(AFTER_DATE),
+            pattern(YEAR_FIRST).valid(validators::date).near(BORN).after(BESIDE_NUMBER),
+            pattern(YEAR_LAST).valid(validators::date).near(BORN).after(BESIDE_NUMBER),
             pattern(MONTH_MIDDLE).valid(validators::date).near(BORN),
             pattern(concat!(months!(), r" [0-9]{1,2}(?:st|nd|rd|th)?,? (?:19|20)[0-9]{2}"))
                 .valid(validators::date)

@@ -50,6 +50,16 @@ const ADDRESS_CJK: &str = concat!(
     r")"
 );
 
+/// What may stand between a word and its postal code.
+macro_rules! to_code {
+    () => {
+        concat!(
+            r#"["'.*`]{0,3}(?:[ \t]?(?:[:=|>]|</[a-z]{1,8}>[ \n]{0,4}<[a-z]{1,8}>))?"#,
+            r#"\*{0,2}(?: (?:is|ist|es|est))?[ \t]?["']?"#
+        )
+    };
+}
+
 /// Words directly before a postal code.
 const BEHIND_ZIP: &str = concat!(
     r"(?:(?i:postleitzahl|plz|kod pocztowy|postnummer|postnr|post ?code",
@@ -58,18 +68,13 @@ const BEHIND_ZIP: &str = concat!(
     r"|\xE9\x82\xAE\xE6\x94\xBF\xE7\xBC\x96\xE7\xA0\x81",
     r"|\xE9\x83\xB5\xE9\x81\x9E\xE5\x8D\x80\xE8\x99\x9F|\xE3\x80\x92",
     r"|\xE9\x83\xB5\xE4\xBE\xBF\xE7\x95\xAA\xE5\x8F\xB7",
-    r"|\xEC\x9A\xB0\xED\x8E\xB8\xEB\xB2\x88\xED\x98\xB8)(?:\xE6\x98\xAF",
-    r#"|\xE3\x81\xAF)?["'.*`]{0,3}(?:[ \t]?(?:[:=|>]"#,
-    r"|</[a-z]{1,8}>[ \n]{0,4}<[a-z]{1,8}>))?\*{0,2}(?: (?:is|ist|es|est))?[ \t]?",
-    r#"["']?"#
+    r"|\xEC\x9A\xB0\xED\x8E\xB8\xEB\xB2\x88\xED\x98\xB8)",
+    r"(?:\xE6\x98\xAF|\xE3\x81\xAF)?",
+    to_code!()
 );
 
 /// The same of the United States alone.
-const BEHIND_US_ZIP: &str = concat!(
-    r#"(?i:zip)["'.*`]{0,3}(?:[ \t]?(?:[:=|>]"#,
-    r"|</[a-z]{1,8}>[ \n]{0,4}<[a-z]{1,8}>))?\*{0,2}(?: (?:is|ist|es|est))?[ \t]?",
-    r#"["']?"#
-);
+const BEHIND_US_ZIP: &str = concat!("(?i:zip)", to_code!());
 
 /// Postal codes, as the countries write them.
 const ZIP_FORMS: &str = concat!(

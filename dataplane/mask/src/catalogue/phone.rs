@@ -22,27 +22,45 @@ const AT_LINE: Guard = Guard::not(ByteSet::NONE.with(b'\n').not());
 /// on, or the groups of North America.
 const SIGNATURE: &str = r"0[1-9](?:[ \-/]?[0-9]){7,9}|[2-9][0-9]{2}[ \-][2-9][0-9]{2}[ \-][0-9]{4}";
 
+/// What may stand between a word and its number: what the number is, signs, a verb.
+macro_rules! to_number {
+    () => {
+        concat!(
+            r#"["'.*`]{0,3}(?:[ \t]?(?::=|=>|[:=#|>]|</[a-z]{1,8}>[ \n]{0,4}"#,
+            r"<[a-z]{1,8}>)| -)?\*{0,2}(?: (?:is|at|on|to|under|lautet|ist|es|est|er",
+            r#"|\xC3\xA4r|\xC3\xA8|\xC3\xA9|e|jest))?[ \t]{0,2}["']?"#
+        )
+    };
+}
+
+/// What may follow such a word: `number`, or whom to call.
+macro_rules! number_word {
+    () => {
+        concat!(
+            r"(?i:[ _]?(?:numbers?|nr|no|nummer|numero|n\xC3\xBAmero|numret|us|me",
+            r"|him|her|them))?"
+        )
+    };
+}
+
 /// A word directly before a number to dial.
 const BEHIND_WORD: &str = concat!(
     r"(?i:call|tel|t\xC3\xA9l|tlf|tfn|puh\.|gsm|mobil|handy|cell|fax",
     r"|whatsapp|sms|dial|ring|reach|text (?:me|us)|msisdn|(?:my|her|his|our",
-    r"|your) number)(?i:[ _]?(?:numbers?|nr|no|nummer|numero|n\xC3\xBAmero",
-    r"|numret|us|me|him|her|them))?(?i:\.? (?:do|da|del|della|du|des|van) ",
-    r#"(?:[a-z]{1,5} )?[a-z]{3,12})?["'.*`]{0,3}(?:[ \t]?(?::=|=>|[:=#|>]"#,
-    r"|</[a-z]{1,8}>[ \n]{0,4}<[a-z]{1,8}>)| -)?\*{0,2}(?: (?:is|at|on|to",
-    r#"|under|lautet|ist|es|est|er|\xC3\xA4r|\xC3\xA8|\xC3\xA9|e|jest))?[ \t]{0,2}["']?"#
+    r"|your) number)",
+    number_word!(),
+    r"(?i:\.? (?:do|da|del|della|du|des|van) (?:[a-z]{1,5} )?[a-z]{3,12})?",
+    to_number!()
 );
 
 /// The same of words that stand in longer ones too, and of whose number it is: `homePhone`.
 const BEHIND_PHONE: &str = concat!(
     r"(?i:phone|telefoon|telefon|tel\xC3\xA9fon|mobile|mobiel|m\xC3\xB3vil",
     r"|movil|telem\xC3\xB3vel|telemovel|celular|cellulare|kom\xC3\xB3rk|komork",
-    r"|puhelin)(?i:[aeiou])?(?i:[ _]?(?:numbers?|nr|no|nummer|numero",
-    r"|n\xC3\xBAmero|numret|us|me|him|her|them))?(?i: (?:of|do|da|de|del|du",
-    r#"|van|von) (?:[a-z]{1,5} )?[a-z]{3,12})?["'.*`]{0,3}(?:[ \t]?(?::=|=>"#,
-    r"|[:=#|>]|</[a-z]{1,8}>[ \n]{0,4}<[a-z]{1,8}>)| -)?\*{0,2}(?: (?:is|at",
-    r"|on|to|under|lautet|ist|es|est|er|\xC3\xA4r|\xC3\xA8|\xC3\xA9|e|jest))?[ \t]{0,2}",
-    r#"["']?"#
+    r"|puhelin)(?i:[aeiou])?",
+    number_word!(),
+    r"(?i: (?:of|do|da|de|del|du|van|von) (?:[a-z]{1,5} )?[a-z]{3,12})?",
+    to_number!()
 );
 
 /// The same of words that no blank divides from what stands before them, and of signs.
@@ -62,23 +80,17 @@ const BEHIND_SIGN: &str = concat!(
 
 /// What says that a number is one to dial.
 const PHONE: &[&str] = &[
-    "tel.",
-    "tel:",
     "tel ",
-    "tel\"",
-    "tel=",
     "telef",
     "teléf",
     "télé",
     "phone",
-    "mobile",
     "mobil",
     "móvil",
     "movil",
     "cell",
     "fax",
     "call ",
-    "call:",
     "my number",
     "her number",
     "his number",
@@ -93,7 +105,6 @@ const PHONE: &[&str] = &[
     "portable",
     "celular",
     "chiama",
-    "cellulare",
     "anruf",
     "rufnummer",
     "numéro",
@@ -108,7 +119,6 @@ const PHONE: &[&str] = &[
     "zadzwo",
     "ligar",
     "telepho",
-    "call_",
     "number to call",
     "contact number",
     "contact:",
@@ -122,8 +132,6 @@ const PHONE: &[&str] = &[
     "휴대폰",
     "핸드폰",
     "елефон",
-    "tel,",
-    "tel?",
     "mobiel",
     "telem",
     "tlf",
@@ -131,7 +139,6 @@ const PHONE: &[&str] = &[
     "komórk",
     "puhelin",
     "puh.",
-    "gsm:",
     "gsm ",
     "☎",
     "📞",
