@@ -280,13 +280,15 @@ fn a_sentence_of_any_script_waits_for_no_more_than_a_long_word() {
 }
 
 /// Words that begin rules of which some have their value a whole command behind it.
-const SPOKEN_OF: &str = "password, passwd, passphrase, pass, pwd, secret, token, API key, key, credential, \
-    private key, login, user, admin, authorization, bearer, basic, cookie, curl, wget, \
-    mysql, mariadb, 7z, rar, unrar, docker, docker login, podman, az, mongo, mongosh, \
-    mongodump, cqlsh, zip, unzip, sqlcmd, bcp, ipmitool, redis-cli, ldapsearch, plink, \
-    putty, xfreerdp, lftp, smbclient, rpcclient, htpasswd, rabbitmqctl, net use, echo, set \
-    password for, machine, default, phone, call, mobile, tel, fax, born, birth, email, IBAN, \
-    card, account, SSN, server, host, database, url, https, env, set, get";
+const SPOKEN_OF: &str = "password, passwd, passphrase, pass, pwd, secret, token, API key, key, \
+    credential, private key, login, user, admin, authorization, bearer, \
+    basic, cookie, curl, wget, mysql, mariadb, 7z, rar, unrar, docker, \
+    docker login, podman, az, mongo, mongosh, mongodump, cqlsh, zip, \
+    unzip, sqlcmd, bcp, ipmitool, redis-cli, ldapsearch, plink, putty, \
+    xfreerdp, lftp, smbclient, rpcclient, htpasswd, rabbitmqctl, net use, \
+    echo, set password for, machine, default, phone, call, mobile, tel, \
+    fax, born, birth, email, IBAN, card, account, SSN, server, host, \
+    database, url, https, env, set, get";
 
 #[test]
 fn a_sentence_about_secrets_and_commands_goes_on_before_it_ends() {
