@@ -241,15 +241,8 @@ impl Channel {
     /// The hold point: before the longest end of the text that may still become a match.
     fn sure(&self, masking: &Masking, scratch: &mut Scratch) -> usize {
         let text = &self.folded.bytes;
-        let mut sure = text.len();
-        for (hold, cache) in masking.profile.holds.iter().zip(&mut scratch.holds) {
-            let lowest = text.len().saturating_sub(hold.bytes_max).max(self.done);
-            let range = (lowest, text.len());
-            let mut first = text.len();
-            let walked = hold.automaton.backward(cache, None, text, range, |begin| first = begin);
-            sure = sure.min(if walked.is_ok() { first } else { lowest });
-        }
-        sure = self.before_names(sure);
+        let point = masking.profile.holds.point(&mut scratch.holds, text, self.done);
+        let mut sure = self.before_names(point);
         // Not within a character, nor within what one character was folded to.
         while sure > self.done
             && sure < text.len()

@@ -17,6 +17,7 @@ pub mod channel;
 pub mod event;
 mod find;
 pub mod fold;
+mod hold;
 pub mod json;
 pub mod literals;
 mod pattern;

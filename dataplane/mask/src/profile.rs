@@ -11,6 +11,7 @@ use std::sync::Arc;
 use memchr::memmem::Finder;
 
 use crate::automaton::Automaton;
+use crate::hold::Holds;
 use crate::literals::{Engine, Literals};
 use crate::places::Candidates;
 use crate::rule::{ByteSet, Rule};
@@ -24,11 +25,6 @@ pub use scratch::Scratch;
 pub(crate) use scratch::Told;
 pub(crate) use ways::TOKEN_DIGIT_WITHIN;
 
-/// Widths of rules by which text is held, in bytes of the folded text: a beginning that is longer
-/// than its rules are wide can't become a match. Each class has an automaton of its own, so that a
-/// long rule does not make short ones hold for longer.
-pub(crate) const WIDTHS: [usize; 3] = [64, 320, crate::rule::RULE_BYTES_MAX];
-
 /// First places of a match that are looked at before an automaton is asked.
 pub(crate) const PLACES_TESTED: usize = 8;
 
@@ -38,8 +34,8 @@ pub struct Profile {
     pub(crate) rules: Vec<Compiled>,
     detectors: Vec<Arc<str>>,
     warnings: Vec<String>,
-    /// For each width, whether text may still become a match.
-    pub(crate) holds: Vec<Hold>,
+    /// Which text may still become a match.
+    pub(crate) holds: Holds,
     /// Parts of rules (lead, value, trail), each from where it begins.
     pub(crate) parts: Automaton,
     pub(crate) ways: Ways,
@@ -73,13 +69,6 @@ pub(crate) struct Compiled {
     pub(crate) places: Box<[ByteSet]>,
     /// What its context words begin with.
     pub(crate) words_first: ByteSet,
-}
-
-/// Which text may still become a match of rules of a width.
-#[derive(Debug)]
-pub(crate) struct Hold {
-    pub(crate) bytes_max: usize,
-    pub(crate) automaton: Automaton,
 }
 
 /// Rules whose matches begin with a literal, and other literals that are looked for with those.

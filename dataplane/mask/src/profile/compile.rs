@@ -5,9 +5,10 @@ use std::sync::Arc;
 use regex_syntax::hir::Hir;
 
 use super::ways::ways;
-use super::{Compiled, Hold, PLACES_TESTED, Profile, WIDTHS};
+use super::{Compiled, PLACES_TESTED, Profile};
 use crate::automaton::{Automaton, Direction};
-use crate::pattern::{at_word_start, beginnings, first_bytes, parse};
+use crate::hold::{Held, Holds};
+use crate::pattern::{beginnings, first_bytes, fronts, parse};
 use crate::places::places;
 use crate::rule::{ByteSet, Guard, RULE_BYTES_MAX, Rule};
 
@@ -69,18 +70,24 @@ impl Read {
     }
 
     /// What may still become a match of it.
-    fn beginnings(&self) -> Hir {
+    fn held(&self) -> Held {
         let near =
             self.rule.after.not_pair.map_or_else(Hir::empty, |(near, _)| Hir::literal([near]));
         // What stands behind a match, or a run that goes on, is known only when it has come.
         let is_guarded = self.rule.after != Guard::ANY || self.rule.run.is_some();
-        let whole = beginnings(&Hir::concat(vec![self.whole.clone(), near]), is_guarded);
+        let beginnings = beginnings(&Hir::concat(vec![self.whole.clone(), near]), is_guarded);
         let first = first_bytes(&self.whole);
-        let begins_word = (0..=u8::MAX).all(|byte| {
+        let at_start = (0..=u8::MAX).all(|byte| {
             (!first.has(byte) || ByteSet::WORD.has(byte))
                 && (!ByteSet::WORD.has(byte) || self.rule.before.not.has(byte))
         });
-        if begins_word { at_word_start(whole) } else { whole }
+        Held {
+            bytes_max: self.bytes_max,
+            whole: self.whole.clone(),
+            beginnings,
+            fronts: fronts(&self.whole).unwrap_or_default(),
+            at_word_start: at_start,
+        }
     }
 }
 
@@ -134,7 +141,7 @@ fn build(rules: Vec<Read>) -> Result<Profile, String> {
     Ok(Profile {
         rules: compiled,
         detectors,
-        holds: holds(&rules)?,
+        holds: Holds::new(rules.iter().map(Read::held).collect())?,
         parts: Automaton::new(&parts, Direction::Forward)?,
         ways,
         warnings,
@@ -148,20 +155,4 @@ fn first_of(words: &[&str]) -> ByteSet {
     words.iter().filter_map(|word| word.as_bytes().first()).fold(ByteSet::NONE, |set, byte| {
         set.with(byte.to_ascii_lowercase()).with(byte.to_ascii_uppercase())
     })
-}
-
-fn holds(rules: &[Read]) -> Result<Vec<Hold>, String> {
-    let mut holds = Vec::new();
-    let mut narrower = 0;
-    for bytes_max in WIDTHS {
-        let of_width = |rule: &&Read| rule.bytes_max > narrower && rule.bytes_max <= bytes_max;
-        let patterns: Vec<_> = rules.iter().filter(of_width).map(Read::beginnings).collect();
-        if !patterns.is_empty() {
-            let automaton = Automaton::new(&patterns, Direction::Backward)?;
-            // One more, for what may not stand behind a match.
-            holds.push(Hold { bytes_max: bytes_max.saturating_add(1), automaton });
-        }
-        narrower = bytes_max;
-    }
-    Ok(holds)
 }

@@ -4,12 +4,13 @@ use regex_automata::hybrid::dfa::Cache;
 
 use super::Profile;
 use crate::find::Match;
+use crate::hold::HoldCaches;
 use crate::literals::LiteralsScratch;
 
 /// Caches and counts of one core, for one profile.
 #[derive(Debug)]
 pub struct Scratch {
-    pub(crate) holds: Vec<Cache>,
+    pub(crate) holds: HoldCaches,
     pub(crate) parts: Cache,
     pub(crate) groups: Vec<Cache>,
     pub(crate) heads: Option<Cache>,
@@ -56,7 +57,7 @@ impl Scratch {
     pub(super) fn new(profile: &Profile) -> Self {
         let ways = &profile.ways;
         Self {
-            holds: profile.holds.iter().map(|hold| hold.automaton.cache()).collect(),
+            holds: profile.holds.caches(),
             parts: profile.parts.cache(),
             groups: ways.groups().map(|group| group.automaton.cache()).collect(),
             heads: ways.anchors.as_ref().map(|anchors| anchors.heads.cache()),

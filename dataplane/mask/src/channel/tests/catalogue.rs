@@ -279,6 +279,34 @@ fn a_sentence_of_any_script_waits_for_no_more_than_a_long_word() {
     }
 }
 
+/// What was built for one text serves the next: an automaton that begins anew with every other
+/// piece costs a hundred times as much as all else.
+#[test]
+fn automata_seldom_begin_anew_in_text_of_every_kind() {
+    let masking = masking(catalogue().iter().flat_map(|detector| detector.rules()).collect());
+    let mut scratch = masking.profile.scratch();
+    let (mut channel, mut out) = (Channel::new(false), Vec::new());
+    let documents = [
+        include_str!("../../../../../README.md"),
+        include_str!("../../../../ARCHITECTURE.md"),
+        include_str!("../../../../LIFECYCLE.md"),
+        include_str!("../../../../../LICENSE"),
+    ];
+    let examples = Texts::new().parts;
+    let (mut built, mut pieces, mut anew) = (0, 0_usize, 0_usize);
+    for text in documents.into_iter().chain(examples.iter().map(String::as_str)) {
+        for piece in text.chars().collect::<Vec<_>>().chunks(4) {
+            let piece: String = piece.iter().collect();
+            channel.push(&masking, &mut scratch, piece.as_bytes(), &mut out);
+            anew += usize::from(scratch.holds.bytes() < built);
+            built = scratch.holds.bytes();
+            pieces += 1;
+        }
+        channel.finish(&masking, &mut scratch, &mut out);
+    }
+    assert!(pieces > 30_000 && anew <= pieces / 10_000, "{anew} times in {pieces} pieces");
+}
+
 /// Words that begin rules of which some have their value a whole command behind it.
 const SPOKEN_OF: &str = "password, passwd, passphrase, pass, pwd, secret, token, API key, key, \
     credential, private key, login, user, admin, authorization, bearer, \

@@ -1,0 +1,284 @@
+//! The hold point: where the longest end of a text begins that may still become a match.
+//!
+//! Rules whose matches begin with a literal are asked one by one, forwards from where one of their
+//! literals stands, which is seldom; a literal that is not all there yet is held by itself. The
+//! others are asked together, backwards from the end, in groups that are alike: an automaton of
+//! all of them would have more states than a core can keep, and build them anew all the time.
+
+mod fronts;
+
+use regex_automata::hybrid::dfa::Cache;
+use regex_syntax::hir::Hir;
+
+use self::fronts::Fronts;
+use crate::automaton::{Automaton, Direction};
+use crate::pattern::{Front, alphabet, at_word_start, first_bytes};
+use crate::rule::{ByteSet, RULE_BYTES_MAX};
+
+/// Widths of groups of rules by which text is held, in bytes of the folded text: a beginning that
+/// is longer than its rules are wide can't become a match. Each has an automaton of its own, so
+/// that a long rule does not make short ones hold for longer.
+pub(crate) const WIDTHS: [usize; 3] = [64, 320, RULE_BYTES_MAX];
+
+/// Steps of automata from literals, for one text: when they are used up, every literal that is near
+/// enough to the end is held. Text that others hold may have a great many literals.
+const STEPS_MAX: usize = 16 * RULE_BYTES_MAX;
+
+/// Which text may still become a match.
+#[derive(Debug)]
+pub(crate) struct Holds {
+    /// What the matches of the first rules begin with.
+    fronts: Fronts,
+    led: Led,
+    free: Vec<Free>,
+}
+
+/// Caches of one core.
+#[derive(Debug)]
+pub(crate) struct HoldCaches {
+    led: Cache,
+    free: Vec<Cache>,
+}
+
+#[cfg(test)]
+impl HoldCaches {
+    /// What was built so far.
+    pub(crate) fn bytes(&self) -> usize {
+        self.free.iter().chain([&self.led]).map(Cache::memory_usage).sum()
+    }
+}
+
+/// What is held of one rule.
+#[derive(Debug)]
+pub(crate) struct Held {
+    /// Longest match, in bytes.
+    pub(crate) bytes_max: usize,
+    pub(crate) whole: Hir,
+    /// Every beginning of its matches.
+    pub(crate) beginnings: Hir,
+    /// What they begin with; empty: anything.
+    pub(crate) fronts: Vec<Front>,
+    /// Whether they begin only where a word does.
+    pub(crate) at_word_start: bool,
+}
+
+/// Rules with fronts.
+#[derive(Debug)]
+struct Led {
+    /// Every beginning of each rule's matches, forwards.
+    automaton: Automaton,
+    /// Longest text that each may hold, in bytes.
+    bytes_max: Vec<usize>,
+}
+
+/// Rules without fronts.
+#[derive(Debug)]
+struct Free {
+    /// Longest text that may become a match, in bytes.
+    bytes_max: usize,
+    /// What matches begin with.
+    first: ByteSet,
+    /// Every beginning of every match, backwards.
+    automaton: Automaton,
+}
+
+/// What matches are made of: of rules that differ in it, the states of an automaton would be
+/// nearly all pairs of a state of the one and one of the other.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Kind {
+    Digits,
+    DigitsFirst,
+    Letters,
+}
+
+impl Holds {
+    /// Of rules.
+    ///
+    /// # Errors
+    /// They are too large together.
+    pub(crate) fn new(rules: Vec<Held>) -> Result<Self, String> {
+        let (led, free): (Vec<_>, Vec<_>) =
+            rules.into_iter().partition(|held| !held.fronts.is_empty());
+        let fronts = Fronts::new(led.iter().map(|held| (&held.fronts[..], held.at_word_start)));
+        Ok(Self { fronts, led: Led::new(led)?, free: free_of(&free)? })
+    }
+
+    /// For one core.
+    pub(crate) fn caches(&self) -> HoldCaches {
+        let free = self.free.iter().map(|one| one.automaton.cache()).collect();
+        HoldCaches { led: self.led.automaton.cache(), free }
+    }
+
+    /// Where what is held begins, not before a place; where the text ends, if nothing is.
+    pub(crate) fn point(&self, caches: &mut HoldCaches, text: &[u8], not_before: usize) -> usize {
+        let lowest = text.len().saturating_sub(RULE_BYTES_MAX.saturating_add(1)).max(not_before);
+        let (cache, mut steps) = (&mut caches.led, STEPS_MAX);
+        let is_held = |rule, at| self.led.is_held(cache, rule, (text, at), &mut steps);
+        let led = self.fronts.first(text, lowest, is_held);
+        let free = self.free.iter().zip(&mut caches.free);
+        free.fold(led.unwrap_or(text.len()), |point, (one, cache)| {
+            point.min(one.point(cache, text, not_before))
+        })
+    }
+}
+
+/// One more than a match has, for what may not stand behind it.
+fn held_max(match_bytes_max: usize) -> usize {
+    match_bytes_max.saturating_add(1)
+}
+
+impl Led {
+    fn new(rules: Vec<Held>) -> Result<Self, String> {
+        let bytes_max = rules.iter().map(|held| held_max(held.bytes_max)).collect();
+        let beginnings: Vec<_> = rules.into_iter().map(|held| held.beginnings).collect();
+        Ok(Self { automaton: Automaton::new(&beginnings, Direction::Forward)?, bytes_max })
+    }
+
+    /// Whether a text from a place on may still become a match of a rule.
+    fn is_held(
+        &self,
+        cache: &mut Cache,
+        rule: usize,
+        (text, at): (&[u8], usize),
+        steps: &mut usize,
+    ) -> bool {
+        let bytes_max = self.bytes_max.get(rule).copied().unwrap_or(RULE_BYTES_MAX);
+        if text.len().saturating_sub(at) > bytes_max {
+            return false;
+        }
+        if *steps == 0 {
+            return true;
+        }
+        let mut is_held = false;
+        let walked = self.automaton.forward(cache, Some(rule), text, at, |here| {
+            is_held = here.at == text.len();
+            true
+        });
+        *steps = steps.saturating_sub(walked.unwrap_or(0).saturating_add(1));
+        is_held || walked.is_err()
+    }
+}
+
+fn free_of(rules: &[Held]) -> Result<Vec<Free>, String> {
+    let mut all = Vec::new();
+    let mut narrower = 0;
+    for width in WIDTHS {
+        for kind in [Kind::Digits, Kind::DigitsFirst, Kind::Letters] {
+            let rules: Vec<_> = rules
+                .iter()
+                .filter(|rule| rule.bytes_max > narrower && rule.bytes_max <= width)
+                .filter(|rule| Kind::of(&rule.whole) == kind)
+                .collect();
+            if !rules.is_empty() {
+                all.push(Free::new(&rules, held_max(width))?);
+            }
+        }
+        narrower = width;
+    }
+    Ok(all)
+}
+
+impl Kind {
+    fn of(hir: &Hir) -> Self {
+        let has_letters = |set: ByteSet| set.intersection(ByteSet::LETTERS) != ByteSet::NONE;
+        if has_letters(first_bytes(hir)) {
+            Self::Letters
+        } else if has_letters(alphabet(hir)) {
+            Self::DigitsFirst
+        } else {
+            Self::Digits
+        }
+    }
+}
+
+impl Free {
+    fn new(rules: &[&Held], bytes_max: usize) -> Result<Self, String> {
+        let beginnings: Vec<_> = rules
+            .iter()
+            .map(|rule| match rule.at_word_start {
+                true => at_word_start(rule.beginnings.clone()),
+                false => rule.beginnings.clone(),
+            })
+            .collect();
+        let first = rules.iter().map(|rule| first_bytes(&rule.whole));
+        Ok(Self {
+            bytes_max,
+            first: first.fold(ByteSet::NONE, ByteSet::union),
+            automaton: Automaton::new(&beginnings, Direction::Backward)?,
+        })
+    }
+
+    fn point(&self, cache: &mut Cache, text: &[u8], not_before: usize) -> usize {
+        let lowest = text.len().saturating_sub(self.bytes_max).max(not_before);
+        let rest = text.get(lowest..).unwrap_or_default();
+        let Some(first) = rest.iter().position(|byte| self.first.has(*byte)) else {
+            return text.len();
+        };
+        let lowest = lowest.saturating_add(first);
+        let mut point = text.len();
+        let range = (lowest, text.len());
+        let walked = self.automaton.backward(cache, None, text, range, |begin| point = begin);
+        if walked.is_ok() { point } else { lowest }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pattern::{beginnings, fronts, parse};
+
+    fn holds(pattern: &str) -> Holds {
+        let whole = parse(pattern).unwrap();
+        let held = Held {
+            bytes_max: whole.properties().maximum_len().unwrap(),
+            beginnings: beginnings(&whole, true),
+            fronts: fronts(&whole).unwrap_or_default(),
+            at_word_start: false,
+            whole,
+        };
+        Holds::new(vec![held]).unwrap()
+    }
+
+    fn point(holds: &Holds, text: &str) -> Option<usize> {
+        let point = holds.point(&mut holds.caches(), text.as_bytes(), 0);
+        (point < text.len()).then_some(point)
+    }
+
+    #[test]
+    fn text_is_held_from_a_literal_on_for_as_long_as_it_may_be_its_rules() {
+        let holds = holds("pass=[a-z]{3,9};");
+        for (text, place) in [
+            ("my pa", Some(3)),
+            ("my pass=", Some(3)),
+            ("my pass=abc", Some(3)),
+            ("my pass=abc;", Some(3)),
+            ("my pass=abc; ", None),
+            ("my pass=1", None),
+            ("my pass=pass=a", Some(8)),
+            ("my pass=abcdefghijklmno", None),
+            ("word", None),
+        ] {
+            assert_eq!(point(&holds, text), place, "{text}");
+        }
+    }
+
+    #[test]
+    fn rules_without_a_literal_hold_from_their_first_byte_on() {
+        let holds = holds("[0-9]{2}-[a-z]{2}");
+        for (text, place) in [("in 19", Some(3)), ("19-a", Some(0)), ("19-a!", None), ("no", None)]
+        {
+            assert_eq!(point(&holds, text), place, "{text}");
+        }
+    }
+
+    #[test]
+    fn with_too_many_literals_each_is_held_that_is_near_the_end() {
+        let holds = holds("pass=[a-z=]{1,500}");
+        let few = "pass=".repeat(8) + "!";
+        assert_eq!(point(&holds, &few), None);
+        let many = "pass=".repeat(100) + "!";
+        let held = point(&holds, &many).unwrap();
+        assert!(held > 0 && held.is_multiple_of(5), "{held}");
+        assert_eq!(point(&holds, &(many + &" ".repeat(RULE_BYTES_MAX))), None);
+    }
+}
