@@ -9,6 +9,7 @@ import tempfile
 import time
 
 import criterion
+from building import REPOSITORY
 from failures import Unavailable
 from masks_environment import python
 from masks_text import TEXTS
@@ -48,14 +49,19 @@ DETECTORS = (
     "EMAIL_ADDRESS, PHONE_NUMBER, CREDIT_CARD, IBAN_CODE, CRYPTO, US_SSN, JWT, PASSWORD, "
     'AUTH_HEADER, "*_KEY", "*_TOKEN", "AWS_*", "GCP_*"'
 )
-# What the streams say, in pieces of 20 characters.
-PROSE = (
-    "The harbour was quiet when the first boats came in, and the people who had waited on the "
-    "quay since dawn went home without a word. In 1987 a storm had taken the old lighthouse; its "
-    "keeper lived in the village from then on, wrote letters to a sister overseas, and told "
-    "anybody who asked that light is a matter of habit. Prices rose by 12 percent that year, the "
-    "ferry ran twice a day, and nobody counted the winters. "
+# What the streams say, in pieces of 20 characters: as many different texts as there are. Of one
+# short text that is said again and again a mask soon knows every piece.
+SAID = (
+    "LICENSE",
+    "README.md",
+    "dataplane/ARCHITECTURE.md",
+    "dataplane/LIFECYCLE.md",
+    "controlplane/ARCHITECTURE.md",
 )
+# Characters of it: an argument of a program may have 128 KiB.
+SAID_MAX = 100_000
+# What the fixed upstream can't say.
+UNSAID = re.compile(r"[^ !#-\[\]-~]+")
 
 
 def mask_scan(_):
@@ -119,7 +125,7 @@ def mask_sse(options):
     gateway, of which one has a mask."""
     flags = ["--closed", "--duration", options.seconds, "--stream"]
     flags += ["--connections", STREAMS, "--warm-up", 2]
-    upstream = ["--events", "1000000", "--gap-ms", str(GAP_MS), "--bytes", "20", "--text", PROSE]
+    upstream = ["--events", "1000000", "--gap-ms", str(GAP_MS), "--bytes", "20", "--text", said()]
     expected = STREAMS * 1000 / GAP_MS
     with Stage(upstream, peers=()) as stage:
         add_masked(stage)
@@ -149,6 +155,11 @@ def mask_sse(options):
     }
     figures = [{"penstock": value} for value in more]
     return finish(figures, ["penstock"], "CPU us/event added by a mask", details)
+
+
+def said():
+    texts = [(REPOSITORY / name).read_text() for name in SAID]
+    return " ".join(UNSAID.sub(" ", "\n".join(texts)).split())[:SAID_MAX]
 
 
 def add_masked(stage):

@@ -15,19 +15,19 @@ use crate::automaton::{Automaton, Direction};
 use crate::pattern::{Front, alphabet, at_word_start, first_bytes};
 use crate::rule::{ByteSet, RULE_BYTES_MAX};
 
-/// Widths of groups of rules by which text is held, in bytes of the folded text: a beginning that
-/// is longer than its rules are wide can't become a match. Each has an automaton of its own, so
-/// that a long rule does not make short ones hold for longer.
-pub(crate) const WIDTHS: [usize; 3] = [64, 320, RULE_BYTES_MAX];
+/// Widths of groups of rules without a literal, in bytes of the folded text: a beginning that is
+/// longer than its rules are wide can't become a match. Apart, so that a long rule does not make
+/// short ones hold for longer.
+const WIDTHS: [usize; 3] = [64, 320, RULE_BYTES_MAX];
 
-/// Steps of automata from literals, for one text: when they are used up, every literal that is near
-/// enough to the end is held. Text that others hold may have a great many literals.
+/// Steps of automata from literals, for one look at a text: when they are used up, every literal
+/// that is near enough to the end is held. Text that others hold may have a great many literals.
 const STEPS_MAX: usize = 16 * RULE_BYTES_MAX;
 
 /// Which text may still become a match.
 #[derive(Debug)]
 pub(crate) struct Holds {
-    /// What the matches of the first rules begin with.
+    /// Literals that matches begin with, or are.
     fronts: Fronts,
     led: Led,
     free: Vec<Free>,
@@ -40,14 +40,6 @@ pub(crate) struct HoldCaches {
     free: Vec<Cache>,
 }
 
-#[cfg(test)]
-impl HoldCaches {
-    /// What was built so far.
-    pub(crate) fn bytes(&self) -> usize {
-        self.free.iter().chain([&self.led]).map(Cache::memory_usage).sum()
-    }
-}
-
 /// What is held of one rule.
 #[derive(Debug)]
 pub(crate) struct Held {
@@ -56,10 +48,22 @@ pub(crate) struct Held {
     pub(crate) whole: Hir,
     /// Every beginning of its matches.
     pub(crate) beginnings: Hir,
-    /// What they begin with; empty: anything.
-    pub(crate) fronts: Vec<Front>,
+    pub(crate) begins: Begins,
     /// Whether they begin only where a word does.
     pub(crate) at_word_start: bool,
+}
+
+/// What the matches of a rule begin with.
+#[derive(Debug)]
+pub(crate) enum Begins {
+    Anything,
+    Fronts(Vec<Front>),
+    /// They are nothing but this.
+    Literal {
+        literal: Front,
+        /// Whether what stands behind it decides.
+        is_guarded: bool,
+    },
 }
 
 /// Rules with fronts.
@@ -86,9 +90,9 @@ struct Free {
 /// nearly all pairs of a state of the one and one of the other.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Kind {
-    Digits,
-    DigitsFirst,
-    Letters,
+    NoLetters,
+    LettersLater,
+    LettersFirst,
 }
 
 impl Holds {
@@ -97,9 +101,20 @@ impl Holds {
     /// # Errors
     /// They are too large together.
     pub(crate) fn new(rules: Vec<Held>) -> Result<Self, String> {
-        let (led, free): (Vec<_>, Vec<_>) =
-            rules.into_iter().partition(|held| !held.fronts.is_empty());
-        let fronts = Fronts::new(led.iter().map(|held| (&held.fronts[..], held.at_word_start)));
+        let (mut fronts, mut led, mut free) = (Fronts::new(), Vec::new(), Vec::new());
+        for held in rules {
+            match &held.begins {
+                Begins::Literal { literal, is_guarded } => {
+                    fronts.add_literal(literal, held.at_word_start, *is_guarded);
+                }
+                Begins::Fronts(list) => {
+                    fronts.add_rule(led.len(), list, held.at_word_start);
+                    led.push(held);
+                }
+                Begins::Anything => free.push(held),
+            }
+        }
+        fronts.sort();
         Ok(Self { fronts, led: Led::new(led)?, free: free_of(&free)? })
     }
 
@@ -163,7 +178,7 @@ fn free_of(rules: &[Held]) -> Result<Vec<Free>, String> {
     let mut all = Vec::new();
     let mut narrower = 0;
     for width in WIDTHS {
-        for kind in [Kind::Digits, Kind::DigitsFirst, Kind::Letters] {
+        for kind in [Kind::NoLetters, Kind::LettersLater, Kind::LettersFirst] {
             let rules: Vec<_> = rules
                 .iter()
                 .filter(|rule| rule.bytes_max > narrower && rule.bytes_max <= width)
@@ -182,11 +197,11 @@ impl Kind {
     fn of(hir: &Hir) -> Self {
         let has_letters = |set: ByteSet| set.intersection(ByteSet::LETTERS) != ByteSet::NONE;
         if has_letters(first_bytes(hir)) {
-            Self::Letters
+            Self::LettersFirst
         } else if has_letters(alphabet(hir)) {
-            Self::DigitsFirst
+            Self::LettersLater
         } else {
-            Self::Digits
+            Self::NoLetters
         }
     }
 }
@@ -223,62 +238,12 @@ impl Free {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::pattern::{beginnings, fronts, parse};
-
-    fn holds(pattern: &str) -> Holds {
-        let whole = parse(pattern).unwrap();
-        let held = Held {
-            bytes_max: whole.properties().maximum_len().unwrap(),
-            beginnings: beginnings(&whole, true),
-            fronts: fronts(&whole).unwrap_or_default(),
-            at_word_start: false,
-            whole,
-        };
-        Holds::new(vec![held]).unwrap()
-    }
-
-    fn point(holds: &Holds, text: &str) -> Option<usize> {
-        let point = holds.point(&mut holds.caches(), text.as_bytes(), 0);
-        (point < text.len()).then_some(point)
-    }
-
-    #[test]
-    fn text_is_held_from_a_literal_on_for_as_long_as_it_may_be_its_rules() {
-        let holds = holds("pass=[a-z]{3,9};");
-        for (text, place) in [
-            ("my pa", Some(3)),
-            ("my pass=", Some(3)),
-            ("my pass=abc", Some(3)),
-            ("my pass=abc;", Some(3)),
-            ("my pass=abc; ", None),
-            ("my pass=1", None),
-            ("my pass=pass=a", Some(8)),
-            ("my pass=abcdefghijklmno", None),
-            ("word", None),
-        ] {
-            assert_eq!(point(&holds, text), place, "{text}");
-        }
-    }
-
-    #[test]
-    fn rules_without_a_literal_hold_from_their_first_byte_on() {
-        let holds = holds("[0-9]{2}-[a-z]{2}");
-        for (text, place) in [("in 19", Some(3)), ("19-a", Some(0)), ("19-a!", None), ("no", None)]
-        {
-            assert_eq!(point(&holds, text), place, "{text}");
-        }
-    }
-
-    #[test]
-    fn with_too_many_literals_each_is_held_that_is_near_the_end() {
-        let holds = holds("pass=[a-z=]{1,500}");
-        let few = "pass=".repeat(8) + "!";
-        assert_eq!(point(&holds, &few), None);
-        let many = "pass=".repeat(100) + "!";
-        let held = point(&holds, &many).unwrap();
-        assert!(held > 0 && held.is_multiple_of(5), "{held}");
-        assert_eq!(point(&holds, &(many + &" ".repeat(RULE_BYTES_MAX))), None);
+impl HoldCaches {
+    /// What was built so far, by automaton.
+    pub(crate) fn bytes(&self) -> Vec<usize> {
+        self.free.iter().chain([&self.led]).map(Cache::memory_usage).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

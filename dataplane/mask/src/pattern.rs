@@ -3,7 +3,7 @@
 use regex_syntax::ParserBuilder;
 use regex_syntax::hir::{Class, Hir, HirKind, Look, Repetition};
 
-use crate::rule::ByteSet;
+use crate::rule::{ByteSet, RULE_BYTES_MAX};
 
 /// Literals that the matches of one rule may begin with; with more the rule is not led by them.
 const FRONTS_MAX: usize = 64;
@@ -40,7 +40,7 @@ fn reason(error: &regex_syntax::Error) -> String {
     }
 }
 
-/// A literal that a match begins with.
+/// A literal that a match begins with, of two bytes or more.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Front {
     /// In lower case where case does not count.
@@ -52,7 +52,7 @@ pub(crate) struct Front {
 
 /// The literals one of which each match begins with; `None`: there are none, or too many.
 pub(crate) fn fronts(hir: &Hir) -> Option<Vec<Front>> {
-    let mut fronts = collect(hir);
+    let mut fronts = collect(hir, FRONT_BYTES_MAX);
     let by = |front: &Front| (front.bytes.clone(), front.ignore_case);
     fronts.sort_by_key(by);
     fronts.dedup_by_key(|front| by(front));
@@ -60,14 +60,22 @@ pub(crate) fn fronts(hir: &Hir) -> Option<Vec<Front>> {
     (are_long && !fronts.is_empty()).then_some(fronts)
 }
 
-fn collect(hir: &Hir) -> Vec<Front> {
+/// The one literal that every match is, but for case; `None`: there are others, or longer ones.
+pub(crate) fn literal(hir: &Hir) -> Option<Front> {
+    let mut fronts = collect(hir, RULE_BYTES_MAX);
+    let only = fronts.pop().filter(|front| front.is_whole && front.bytes.len() >= 2);
+    only.filter(|_| fronts.is_empty())
+}
+
+/// What matches begin with, each up to so many bytes.
+fn collect(hir: &Hir, bytes_max: usize) -> Vec<Front> {
     let nothing = |is_whole| vec![Front { is_whole, ..Front::default() }];
     match hir.kind() {
         HirKind::Empty | HirKind::Look(_) => nothing(true),
         HirKind::Literal(literal) => {
             let mut bytes = literal.0.to_vec();
-            let is_whole = bytes.len() <= FRONT_BYTES_MAX;
-            bytes.truncate(FRONT_BYTES_MAX);
+            let is_whole = bytes.len() <= bytes_max;
+            bytes.truncate(bytes_max);
             vec![Front { bytes, ignore_case: false, is_whole }]
         }
         HirKind::Class(class) => {
@@ -79,9 +87,9 @@ fn collect(hir: &Hir) -> Vec<Front> {
                 .map(|(bytes, ignore_case)| Front { bytes, ignore_case, is_whole: true })
                 .collect()
         }
-        HirKind::Capture(capture) => collect(&capture.sub),
+        HirKind::Capture(capture) => collect(&capture.sub, bytes_max),
         HirKind::Repetition(Repetition { min, max, sub, .. }) => {
-            let mut fronts = collect(sub);
+            let mut fronts = collect(sub, bytes_max);
             if *max != Some(1) {
                 fronts.iter_mut().for_each(|front| front.is_whole = false);
             }
@@ -91,7 +99,7 @@ fn collect(hir: &Hir) -> Vec<Front> {
             fronts
         }
         HirKind::Alternation(parts) => {
-            let fronts: Vec<_> = parts.iter().flat_map(collect).collect();
+            let fronts: Vec<_> = parts.iter().flat_map(|part| collect(part, bytes_max)).collect();
             if fronts.len() > FRONTS_MAX { nothing(false) } else { fronts }
         }
         HirKind::Concat(parts) => {
@@ -100,7 +108,7 @@ fn collect(hir: &Hir) -> Vec<Front> {
                 if !fronts.iter().any(|front| front.is_whole) {
                     break;
                 }
-                let Some(longer) = append(&fronts, &collect(part)) else {
+                let Some(longer) = append(&fronts, &collect(part, bytes_max), bytes_max) else {
                     fronts.iter_mut().for_each(|front| front.is_whole = false);
                     break;
                 };
@@ -132,7 +140,7 @@ fn of_class(class: &Class) -> Vec<(Vec<u8>, bool)> {
 }
 
 /// Each whole front with each of what may follow it; `None`: too many.
-fn append(fronts: &[Front], next: &[Front]) -> Option<Vec<Front>> {
+fn append(fronts: &[Front], next: &[Front], bytes_max: usize) -> Option<Vec<Front>> {
     let mut longer = Vec::new();
     for front in fronts {
         if !front.is_whole {
@@ -147,8 +155,8 @@ fn append(fronts: &[Front], next: &[Front]) -> Option<Vec<Front>> {
             if ignore_case {
                 bytes.make_ascii_lowercase();
             }
-            let is_whole = more.is_whole && bytes.len() <= FRONT_BYTES_MAX;
-            bytes.truncate(FRONT_BYTES_MAX);
+            let is_whole = more.is_whole && bytes.len() <= bytes_max;
+            bytes.truncate(bytes_max);
             longer.push(Front { bytes, ignore_case, is_whole });
         }
         if longer.len() > FRONTS_MAX {

@@ -19,6 +19,8 @@ use crate::rule::{ByteSet, Rule};
 pub use crate::action::{Action, HashKey};
 pub use compile::Problem;
 #[cfg(test)]
+pub(crate) use compile::held;
+#[cfg(test)]
 pub(crate) use document::unmarked;
 pub(crate) use names::{Names, number};
 pub use scratch::Scratch;

@@ -3,7 +3,10 @@
 use crate::pattern::Front;
 use crate::rule::ByteSet;
 
-/// Literals of rules: each match of a rule has one of its own at its beginning.
+/// Bytes of a literal by which it is looked up; its rest is compared.
+const LOOKED_UP_MAX: usize = 16;
+
+/// Literals of rules: each match of a rule has one of its own at its beginning, or is one.
 #[derive(Debug)]
 pub(super) struct Fronts {
     /// Of all.
@@ -36,27 +39,76 @@ struct Node {
     next: Vec<(u8, usize)>,
     /// Whether longer ones may begin anywhere.
     goes_on_anywhere: bool,
-    /// Rules of the literal that ends here, each with whether it begins only where a word does.
+    ends: Option<Box<Ends>>,
+}
+
+/// What is looked up by the bytes up to a node.
+#[derive(Debug, Default)]
+struct Ends {
+    /// Rules that begin with them, each with whether it begins only where a word does.
     rules: Vec<(usize, bool)>,
+    /// The rests of literals that begin with them, in their order: of those that begin anywhere,
+    /// and of those that begin only where a word does.
+    literals: [Vec<Rest>; 2],
+}
+
+/// What of a literal is not looked up.
+#[derive(Debug, Eq, Ord, PartialEq, PartialOrd)]
+struct Rest {
+    bytes: Box<[u8]>,
+    /// Whether what stands behind the literal decides.
+    is_guarded: bool,
 }
 
 impl Fronts {
-    /// Of rules: their literals, and whether they begin only where a word does.
-    pub(super) fn new<'a>(rules: impl Iterator<Item = (&'a [Front], bool)>) -> Self {
+    pub(super) fn new() -> Self {
         let tries = [Trie::new(false), Trie::new(true)];
-        let mut fronts = Self { all: Firsts::new(), anywhere: Firsts::new(), tries };
-        for (rule, (list, at_word_start)) in rules.enumerate() {
-            for front in list {
-                fronts.all.add(front);
-                if !at_word_start {
-                    fronts.anywhere.add(front);
-                }
-                let [exact, ignoring_case] = &mut fronts.tries;
-                let trie = if front.ignore_case { ignoring_case } else { exact };
-                trie.add(&front.bytes, rule, at_word_start);
+        Self { all: Firsts::new(), anywhere: Firsts::new(), tries }
+    }
+
+    /// Literals that the matches of a rule begin with.
+    pub(super) fn add_rule(&mut self, rule: usize, list: &[Front], at_word_start: bool) {
+        for front in list {
+            // One that begins with another one of the rule says nothing more.
+            let is_said = list.iter().any(|other| {
+                other.ignore_case == front.ignore_case
+                    && other.bytes.len() < front.bytes.len()
+                    && front.bytes.starts_with(&other.bytes)
+            });
+            if !is_said {
+                self.add(front, at_word_start, |ends, _| ends.rules.push((rule, at_word_start)));
             }
         }
-        fronts
+    }
+
+    /// A literal that the matches of a rule are.
+    pub(super) fn add_literal(&mut self, literal: &Front, at_word_start: bool, is_guarded: bool) {
+        self.add(literal, at_word_start, |ends, rest| {
+            let [anywhere, at_start] = &mut ends.literals;
+            let list = if at_word_start { at_start } else { anywhere };
+            list.push(Rest { bytes: rest.into(), is_guarded });
+        });
+    }
+
+    /// Puts literals into their order, when all are there.
+    pub(super) fn sort(&mut self) {
+        let nodes = self.tries.iter_mut().flat_map(|trie| &mut trie.nodes);
+        for ends in nodes.filter_map(|node| node.ends.as_mut()) {
+            ends.literals.iter_mut().for_each(|list| list.sort_unstable());
+        }
+    }
+
+    fn add(&mut self, front: &Front, at_word_start: bool, note: impl FnOnce(&mut Ends, &[u8])) {
+        self.all.add(front);
+        if !at_word_start {
+            self.anywhere.add(front);
+        }
+        let [exact, ignoring_case] = &mut self.tries;
+        let trie = if front.ignore_case { ignoring_case } else { exact };
+        let (looked_up, rest) = front.bytes.split_at(front.bytes.len().min(LOOKED_UP_MAX));
+        if let Some(node) = trie.grow(looked_up, at_word_start) {
+            note(node.ends.get_or_insert_default(), rest);
+        }
     }
 
     /// The first place, not before one, from which on the text is a part of a literal, or where a
@@ -133,11 +185,12 @@ impl Trie {
         Self { nodes: vec![Node::default()], ignore_case }
     }
 
-    fn add(&mut self, literal: &[u8], rule: usize, at_word_start: bool) {
+    /// Where a literal ends.
+    fn grow(&mut self, literal: &[u8], at_word_start: bool) -> Option<&mut Node> {
         let mut here = 0;
         for byte in literal {
             let free = self.nodes.len();
-            let Some(node) = self.nodes.get_mut(here) else { return };
+            let node = self.nodes.get_mut(here)?;
             node.goes_on_anywhere |= !at_word_start;
             here = match node.next.iter().find(|(known, _)| known == byte) {
                 Some((_, next)) => *next,
@@ -148,26 +201,47 @@ impl Trie {
                 }
             };
         }
-        if let Some(node) = self.nodes.get_mut(here) {
-            node.rules.push((rule, at_word_start));
-        }
+        self.nodes.get_mut(here)
     }
 
-    /// Whether a text is a part of a literal, or begins with one of a rule that `is_held` is true
-    /// for.
+    /// Whether a text is a part of a literal, or is one behind which something decides, or begins
+    /// with one of a rule that `is_held` is true for.
     fn has(&self, text: &[u8], begins_word: bool, mut is_held: impl FnMut(usize) -> bool) -> bool {
         let Some(mut node) = self.nodes.first() else { return false };
-        for byte in text {
-            let byte = if self.ignore_case { byte.to_ascii_lowercase() } else { *byte };
+        for (at, byte) in text.iter().enumerate() {
+            let byte = self.folded(*byte);
             let next = node.next.iter().find(|(known, _)| *known == byte);
             let Some(next) = next.and_then(|(_, next)| self.nodes.get(*next)) else { return false };
             node = next;
-            let mut here = node.rules.iter().filter(|(_, at_start)| begins_word || !at_start);
+            let Some(ends) = &node.ends else { continue };
+            let rest = text.get(at.saturating_add(1)..).unwrap_or_default();
+            let [anywhere, at_start] = &ends.literals;
+            if self.is_part(anywhere, rest) || (begins_word && self.is_part(at_start, rest)) {
+                return true;
+            }
+            let mut here = ends.rules.iter().filter(|(_, at_start)| begins_word || !at_start);
             if here.any(|(rule, _)| is_held(*rule)) {
                 return true;
             }
         }
         !node.next.is_empty() && (begins_word || node.goes_on_anywhere)
+    }
+
+    /// Whether a text is a part of one of some literals' rests, or one behind which something
+    /// decides.
+    fn is_part(&self, rests: &[Rest], text: &[u8]) -> bool {
+        let folded = || text.iter().map(|byte| self.folded(*byte));
+        let first = rests.partition_point(|rest| rest.bytes.iter().copied().lt(folded()));
+        let behind = rests.get(first..).unwrap_or_default().iter();
+        let mut like = behind.take_while(|rest| {
+            rest.bytes.len() >= text.len()
+                && rest.bytes.iter().copied().zip(folded()).all(|(a, b)| a == b)
+        });
+        like.any(|rest| rest.is_guarded || rest.bytes.len() > text.len())
+    }
+
+    fn folded(&self, byte: u8) -> u8 {
+        if self.ignore_case { byte.to_ascii_lowercase() } else { byte }
     }
 }
 
@@ -178,8 +252,11 @@ mod tests {
 
     fn fronts() -> Fronts {
         let of = |pattern: &str| pattern::fronts(&pattern::parse(pattern).unwrap()).unwrap();
-        let rules = [(of(r"AKIA|\(0"), true), (of("(?i:pass(?:word:)?)"), false)];
-        Fronts::new(rules.iter().map(|(list, at_start)| (list.as_slice(), *at_start)))
+        let mut fronts = Fronts::new();
+        fronts.add_rule(0, &of(r"AKIA|\(0"), true);
+        fronts.add_rule(1, &of("(?i:pass(?:word:)?)"), false);
+        fronts.sort();
+        fronts
     }
 
     #[test]
@@ -199,7 +276,7 @@ mod tests {
             ("a (0", None),
             ("xp", Some(1)),
             ("com-PAS", Some(4)),
-            ("passw", Some(0)),
+            ("passw", None),
             ("pass word", None),
         ] {
             assert_eq!(fronts.first(text.as_bytes(), 0, |_, _| false), place, "{text}");
@@ -216,7 +293,7 @@ mod tests {
             false
         });
         assert_eq!(first, None);
-        assert_eq!(asked, [(0, 0), (1, 11), (1, 11), (0, 21)]);
+        assert_eq!(asked, [(0, 0), (1, 11), (0, 21)]);
         assert_eq!(fronts.first(text, 0, |rule, _| rule == 1), Some(11));
         assert_eq!(fronts.first(text, 12, |_, _| true), Some(21));
     }

@@ -7,8 +7,8 @@ use regex_syntax::hir::Hir;
 use super::ways::ways;
 use super::{Compiled, PLACES_TESTED, Profile};
 use crate::automaton::{Automaton, Direction};
-use crate::hold::{Held, Holds};
-use crate::pattern::{beginnings, first_bytes, fronts, parse};
+use crate::hold::{Begins, Held, Holds};
+use crate::pattern::{beginnings, first_bytes, fronts, literal, parse};
 use crate::places::places;
 use crate::rule::{ByteSet, Guard, RULE_BYTES_MAX, Rule};
 
@@ -85,8 +85,17 @@ impl Read {
             bytes_max: self.bytes_max,
             whole: self.whole.clone(),
             beginnings,
-            fronts: fronts(&self.whole).unwrap_or_default(),
+            begins: self.begins(),
             at_word_start: at_start,
+        }
+    }
+
+    fn begins(&self) -> Begins {
+        let after = &self.rule.after;
+        let is_plain = self.rule.run.is_none() && after.not_pair.is_none();
+        match literal(&self.whole).filter(|_| is_plain) {
+            Some(literal) => Begins::Literal { literal, is_guarded: *after != Guard::ANY },
+            None => fronts(&self.whole).map_or(Begins::Anything, Begins::Fronts),
         }
     }
 }
@@ -155,4 +164,10 @@ fn first_of(words: &[&str]) -> ByteSet {
     words.iter().filter_map(|word| word.as_bytes().first()).fold(ByteSet::NONE, |set, byte| {
         set.with(byte.to_ascii_lowercase()).with(byte.to_ascii_uppercase())
     })
+}
+
+/// What is held of one rule.
+#[cfg(test)]
+pub(crate) fn held(rule: Rule) -> Held {
+    Read::new(rule).unwrap().held()
 }

@@ -293,13 +293,14 @@ fn automata_seldom_begin_anew_in_text_of_every_kind() {
         include_str!("../../../../../LICENSE"),
     ];
     let examples = Texts::new().parts;
-    let (mut built, mut pieces, mut anew) = (0, 0_usize, 0_usize);
+    let (mut built, mut pieces, mut anew) = (scratch.holds.bytes(), 0, 0);
     for text in documents.into_iter().chain(examples.iter().map(String::as_str)) {
         for piece in text.chars().collect::<Vec<_>>().chunks(4) {
             let piece: String = piece.iter().collect();
             channel.push(&masking, &mut scratch, piece.as_bytes(), &mut out);
-            anew += usize::from(scratch.holds.bytes() < built);
-            built = scratch.holds.bytes();
+            let now = scratch.holds.bytes();
+            anew += now.iter().zip(&built).filter(|(now, before)| now < before).count();
+            built = now;
             pieces += 1;
         }
         channel.finish(&masking, &mut scratch, &mut out);
