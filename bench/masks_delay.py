@@ -24,12 +24,19 @@ import urllib.parse
 
 from building import REPOSITORY
 from failures import Unavailable
-from masks import DETECTORS, PROSE
+from masks import DETECTORS
 from masks_sides import Penstock
 from masks_text import TEXTS, texts_of
 from processes import Processes
 
 CHAT = "/v1/chat/completions"
+PROSE = (
+    "The harbour was quiet when the first boats came in, and the people who had waited on the "
+    "quay since dawn went home without a word. In 1987 a storm had taken the old lighthouse; its "
+    "keeper lived in the village from then on, wrote letters to a sister overseas, and told "
+    "anybody who asked that light is a matter of habit. Prices rose by 12 percent that year, the "
+    "ferry ran twice a day, and nobody counted the winters. "
+)
 EVENTS, GAP_MS, PIECE_BYTES = 100, 20, 16
 # What the real model says, in characters: some 80 tokens.
 REAL_LENGTH = 400
