@@ -45,19 +45,22 @@ pub(crate) struct HoldCaches {
 pub(crate) struct Held {
     /// Longest match, in bytes.
     pub(crate) bytes_max: usize,
-    pub(crate) whole: Hir,
-    /// Every beginning of its matches.
-    pub(crate) beginnings: Hir,
     pub(crate) begins: Begins,
-    /// Whether they begin only where a word does.
+    /// Whether its matches begin only where a word does.
     pub(crate) at_word_start: bool,
 }
 
-/// What the matches of a rule begin with.
+/// What the matches of a rule begin with; `beginnings`: every beginning of every match.
 #[derive(Debug)]
 pub(crate) enum Begins {
-    Anything,
-    Fronts(Vec<Front>),
+    Anything {
+        whole: Hir,
+        beginnings: Hir,
+    },
+    Fronts {
+        fronts: Vec<Front>,
+        beginnings: Hir,
+    },
     /// They are nothing but this.
     Literal {
         literal: Front,
@@ -75,7 +78,16 @@ struct Led {
     bytes_max: Vec<usize>,
 }
 
-/// Rules without fronts.
+/// A rule without fronts.
+#[derive(Debug)]
+struct FreeRule {
+    bytes_max: usize,
+    kind: Kind,
+    first: ByteSet,
+    beginnings: Hir,
+}
+
+/// Rules without fronts, of one width and kind.
 #[derive(Debug)]
 struct Free {
     /// Longest text that may become a match, in bytes.
@@ -102,16 +114,18 @@ impl Holds {
     /// They are too large together.
     pub(crate) fn new(rules: Vec<Held>) -> Result<Self, String> {
         let (mut fronts, mut led, mut free) = (Fronts::new(), Vec::new(), Vec::new());
-        for held in rules {
-            match &held.begins {
+        for Held { bytes_max, begins, at_word_start } in rules {
+            match begins {
                 Begins::Literal { literal, is_guarded } => {
-                    fronts.add_literal(literal, held.at_word_start, *is_guarded);
+                    fronts.add_literal(&literal, at_word_start, is_guarded);
                 }
-                Begins::Fronts(list) => {
-                    fronts.add_rule(led.len(), list, held.at_word_start);
-                    led.push(held);
+                Begins::Fronts { fronts: list, beginnings } => {
+                    fronts.add_rule(led.len(), &list, at_word_start);
+                    led.push((held_max(bytes_max), beginnings));
                 }
-                Begins::Anything => free.push(held),
+                Begins::Anything { whole, beginnings } => {
+                    free.push(FreeRule::new(bytes_max, &whole, beginnings, at_word_start));
+                }
             }
         }
         fronts.sort();
@@ -143,9 +157,8 @@ fn held_max(match_bytes_max: usize) -> usize {
 }
 
 impl Led {
-    fn new(rules: Vec<Held>) -> Result<Self, String> {
-        let bytes_max = rules.iter().map(|held| held_max(held.bytes_max)).collect();
-        let beginnings: Vec<_> = rules.into_iter().map(|held| held.beginnings).collect();
+    fn new(rules: Vec<(usize, Hir)>) -> Result<Self, String> {
+        let (bytes_max, beginnings): (Vec<_>, Vec<_>) = rules.into_iter().unzip();
         Ok(Self { automaton: Automaton::new(&beginnings, Direction::Forward)?, bytes_max })
     }
 
@@ -174,7 +187,7 @@ impl Led {
     }
 }
 
-fn free_of(rules: &[Held]) -> Result<Vec<Free>, String> {
+fn free_of(rules: &[FreeRule]) -> Result<Vec<Free>, String> {
     let mut all = Vec::new();
     let mut narrower = 0;
     for width in WIDTHS {
@@ -182,7 +195,7 @@ fn free_of(rules: &[Held]) -> Result<Vec<Free>, String> {
             let rules: Vec<_> = rules
                 .iter()
                 .filter(|rule| rule.bytes_max > narrower && rule.bytes_max <= width)
-                .filter(|rule| Kind::of(&rule.whole) == kind)
+                .filter(|rule| rule.kind == kind)
                 .collect();
             if !rules.is_empty() {
                 all.push(Free::new(&rules, held_max(width))?);
@@ -206,19 +219,19 @@ impl Kind {
     }
 }
 
+impl FreeRule {
+    fn new(bytes_max: usize, whole: &Hir, beginnings: Hir, is_word: bool) -> Self {
+        let beginnings = if is_word { at_word_start(beginnings) } else { beginnings };
+        Self { bytes_max, kind: Kind::of(whole), first: first_bytes(whole), beginnings }
+    }
+}
+
 impl Free {
-    fn new(rules: &[&Held], bytes_max: usize) -> Result<Self, String> {
-        let beginnings: Vec<_> = rules
-            .iter()
-            .map(|rule| match rule.at_word_start {
-                true => at_word_start(rule.beginnings.clone()),
-                false => rule.beginnings.clone(),
-            })
-            .collect();
-        let first = rules.iter().map(|rule| first_bytes(&rule.whole));
+    fn new(rules: &[&FreeRule], bytes_max: usize) -> Result<Self, String> {
+        let beginnings: Vec<_> = rules.iter().map(|rule| rule.beginnings.clone()).collect();
         Ok(Self {
             bytes_max,
-            first: first.fold(ByteSet::NONE, ByteSet::union),
+            first: rules.iter().fold(ByteSet::NONE, |set, rule| set.union(rule.first)),
             automaton: Automaton::new(&beginnings, Direction::Backward)?,
         })
     }

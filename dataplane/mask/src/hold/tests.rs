@@ -18,12 +18,19 @@ fn rule(value: &str) -> Rule {
 }
 
 fn holds(rules: &[Rule]) -> Holds {
-    Holds::new(rules.iter().cloned().map(held).collect()).unwrap()
+    Holds::new(rules.iter().map(|rule| held(rule.clone()).0).collect()).unwrap()
 }
 
 fn point(holds: &Holds, text: &str) -> Option<usize> {
     let point = holds.point(&mut holds.caches(), text.as_bytes(), 0);
     (point < text.len()).then_some(point)
+}
+
+/// Texts, each with where what is held of it begins.
+fn assert_points(holds: &Holds, texts: &[(&str, Option<usize>)]) {
+    for (text, place) in texts {
+        assert_eq!(point(holds, text), *place, "{text}");
+    }
 }
 
 /// What one rule holds by the beginnings of its matches, looked for everywhere.
@@ -35,9 +42,8 @@ struct Alone {
 
 impl Alone {
     fn new(rule: &Rule) -> Self {
-        let held = held(rule.clone());
-        let beginnings =
-            if held.at_word_start { at_word_start(held.beginnings) } else { held.beginnings };
+        let (held, beginnings) = held(rule.clone());
+        let beginnings = if held.at_word_start { at_word_start(beginnings) } else { beginnings };
         let automaton = Automaton::new(&[beginnings], Direction::Backward).unwrap();
         Self { cache: automaton.cache(), automaton, bytes_max: held.bytes_max + 1 }
     }
@@ -55,7 +61,7 @@ impl Alone {
 #[test]
 fn text_is_held_from_a_literal_on_for_as_long_as_it_may_be_its_rules() {
     let holds = holds(&[rule("pass=[a-z]{3,9};")]);
-    for (text, place) in [
+    let texts = [
         ("my pa", Some(3)),
         ("my pass=", Some(3)),
         ("my pass=abc", Some(3)),
@@ -65,17 +71,15 @@ fn text_is_held_from_a_literal_on_for_as_long_as_it_may_be_its_rules() {
         ("my pass=pass=a", Some(8)),
         ("my pass=abcdefghijklmno", None),
         ("word", None),
-    ] {
-        assert_eq!(point(&holds, text), place, "{text}");
-    }
+    ];
+    assert_points(&holds, &texts);
 }
 
 #[test]
 fn rules_without_a_literal_hold_from_their_first_byte_on() {
     let holds = holds(&[rule("[0-9]{2}-[a-z]{2}")]);
-    for (text, place) in [("in 19", Some(3)), ("19-a", Some(0)), ("19-a!", None), ("no", None)] {
-        assert_eq!(point(&holds, text), place, "{text}");
-    }
+    let texts = [("in 19", Some(3)), ("19-a", Some(0)), ("19-a!", None), ("no", None)];
+    assert_points(&holds, &texts);
 }
 
 #[test]
@@ -83,7 +87,7 @@ fn a_rule_that_is_a_literal_holds_its_parts_and_itself_where_something_decides_b
     let free = Rule { after: Guard::ANY, ..rule("c\\+\\+/cli") };
     let worded = Rule { before: Guard::NO_WORD, ..rule("(?i)Project Nightingale") };
     let holds = holds(&[free, worded]);
-    for (text, place) in [
+    let texts = [
         ("in c", Some(3)),
         ("in c++/cl", Some(3)),
         ("in c++/cli", None),
@@ -94,9 +98,8 @@ fn a_rule_that_is_a_literal_holds_its_parts_and_itself_where_something_decides_b
         ("a project nightmare", None),
         ("sub-project nigh", Some(4)),
         ("subproject nigh", None),
-    ] {
-        assert_eq!(point(&holds, text), place, "{text}");
-    }
+    ];
+    assert_points(&holds, &texts);
 }
 
 #[test]

@@ -71,32 +71,33 @@ impl Read {
 
     /// What may still become a match of it.
     fn held(&self) -> Held {
-        let near =
-            self.rule.after.not_pair.map_or_else(Hir::empty, |(near, _)| Hir::literal([near]));
-        // What stands behind a match, or a run that goes on, is known only when it has come.
-        let is_guarded = self.rule.after != Guard::ANY || self.rule.run.is_some();
-        let beginnings = beginnings(&Hir::concat(vec![self.whole.clone(), near]), is_guarded);
         let first = first_bytes(&self.whole);
-        let at_start = (0..=u8::MAX).all(|byte| {
+        let at_word_start = (0..=u8::MAX).all(|byte| {
             (!first.has(byte) || ByteSet::WORD.has(byte))
                 && (!ByteSet::WORD.has(byte) || self.rule.before.not.has(byte))
         });
-        Held {
-            bytes_max: self.bytes_max,
-            whole: self.whole.clone(),
-            beginnings,
-            begins: self.begins(),
-            at_word_start: at_start,
-        }
+        Held { bytes_max: self.bytes_max, begins: self.begins(), at_word_start }
     }
 
     fn begins(&self) -> Begins {
         let after = &self.rule.after;
         let is_plain = self.rule.run.is_none() && after.not_pair.is_none();
-        match literal(&self.whole).filter(|_| is_plain) {
-            Some(literal) => Begins::Literal { literal, is_guarded: *after != Guard::ANY },
-            None => fronts(&self.whole).map_or(Begins::Anything, Begins::Fronts),
+        if let Some(literal) = literal(&self.whole).filter(|_| is_plain) {
+            return Begins::Literal { literal, is_guarded: *after != Guard::ANY };
         }
+        let beginnings = self.beginnings();
+        match fronts(&self.whole) {
+            Some(fronts) => Begins::Fronts { fronts, beginnings },
+            None => Begins::Anything { whole: self.whole.clone(), beginnings },
+        }
+    }
+
+    fn beginnings(&self) -> Hir {
+        let near =
+            self.rule.after.not_pair.map_or_else(Hir::empty, |(near, _)| Hir::literal([near]));
+        // What stands behind a match, or a run that goes on, is known only when it has come.
+        let is_guarded = self.rule.after != Guard::ANY || self.rule.run.is_some();
+        beginnings(&Hir::concat(vec![self.whole.clone(), near]), is_guarded)
     }
 }
 
@@ -166,8 +167,9 @@ fn first_of(words: &[&str]) -> ByteSet {
     })
 }
 
-/// What is held of one rule.
+/// What is held of one rule, and every beginning of its matches.
 #[cfg(test)]
-pub(crate) fn held(rule: Rule) -> Held {
-    Read::new(rule).unwrap().held()
+pub(crate) fn held(rule: Rule) -> (Held, Hir) {
+    let read = Read::new(rule).unwrap();
+    (read.held(), read.beginnings())
 }
