@@ -15,6 +15,7 @@ use std::cmp::Reverse;
 use crate::action::Action;
 use crate::automaton::GaveUp;
 use crate::channel::Place;
+use crate::pattern::Front;
 use crate::places::may_begin;
 use crate::profile::{Compiled, Masking, Scratch};
 use crate::rule::{CONTEXT_BYTES, Guard, SHORT_WORD_BYTES};
@@ -85,8 +86,11 @@ impl Search<'_> {
 
     /// Whether a match of a rule may begin at a place, by what can be seen at once.
     fn may_match(&self, rule: &Compiled, start: usize) -> bool {
+        let here = self.text.get(start..).unwrap_or_default();
+        let begins = |literal: &Front| begins_with(here, (&literal.bytes, literal.ignore_case));
         may_stand_behind(&rule.rule.before, self.text, start)
-            && may_begin(&rule.places, self.text.get(start..).unwrap_or_default())
+            && may_begin(&rule.places, here)
+            && rule.literal.as_ref().is_none_or(begins)
             && self.masking.action(rule.detector) != Action::Off
     }
 
@@ -226,8 +230,11 @@ impl Search<'_> {
     }
 }
 
-fn begins_with(text: &[u8], lower_case: &[u8]) -> bool {
-    text.get(..lower_case.len()).is_some_and(|front| front.eq_ignore_ascii_case(lower_case))
+/// Whether a text begins with a literal, in lower case where case does not count.
+fn begins_with(text: &[u8], (literal, ignore_case): (&[u8], bool)) -> bool {
+    text.get(..literal.len()).is_some_and(|front| {
+        if ignore_case { front.eq_ignore_ascii_case(literal) } else { front == literal }
+    })
 }
 
 /// Whether a match may begin at a place, by what stands before it.

@@ -13,6 +13,7 @@ use memchr::memmem::Finder;
 use crate::automaton::Automaton;
 use crate::hold::Holds;
 use crate::literals::{Engine, Literals};
+use crate::pattern::Front;
 use crate::places::Candidates;
 use crate::rule::{ByteSet, Rule};
 
@@ -67,6 +68,8 @@ pub(crate) struct Compiled {
     pub(crate) lead: Option<usize>,
     pub(crate) value: usize,
     pub(crate) trail: Option<usize>,
+    /// The one literal that its matches are.
+    pub(crate) literal: Option<Front>,
     /// What may stand at the first places of a match.
     pub(crate) places: Box<[ByteSet]>,
     /// What its context words begin with.
@@ -248,7 +251,7 @@ impl Pairs {
         pairs
     }
 
-    /// The fronts that begin with two bytes in any case.
+    /// The fronts that begin with two bytes in any case, in their order.
     #[inline]
     pub(crate) fn of(&self, first: u8, second: u8) -> &[usize] {
         let pair = u16::from_be_bytes([first.to_ascii_lowercase(), second.to_ascii_lowercase()]);

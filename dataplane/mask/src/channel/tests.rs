@@ -224,6 +224,20 @@ fn masking_of_all() -> Masking {
 }
 
 #[test]
+fn a_thousand_words_that_begin_alike_are_found_and_nothing_else() {
+    let word = |index| format!("https://gitlab\\.corp\\.example/team-{index}");
+    let words = (0..1_000).map(|index| Rule { value: word(index).into(), ..rule("WORD", "") });
+    let masking = masking(words.collect());
+    let mut scratch = masking.profile.scratch();
+    let value = "https://gitlab.corp.example/team-";
+    let text = format!("{value}42, {value}x {value}1000 {value}7\n").repeat(20);
+    let expected = format!("[WORD], {value}x {value}1000 [WORD]\n").repeat(20);
+    for cuts in [&[1][..], &[4], &[100_000]] {
+        assert_eq!(in_pieces(&masking, &mut scratch, &text, cuts), expected, "{cuts:?}");
+    }
+}
+
+#[test]
 fn a_long_text_is_searched_as_a_short_one_is() {
     let masking = masking_of_all();
     let mut scratch = masking.profile.scratch();

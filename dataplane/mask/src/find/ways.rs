@@ -108,19 +108,16 @@ impl Search<'_> {
             else {
                 continue;
             };
-            for index in led.pairs.of(first, second) {
-                let here = self.text.get(start..).unwrap_or_default();
-                let is_there = led.fronts.get(*index).is_some_and(|front| {
-                    if front.ignore_case {
-                        begins_with(here, &front.bytes)
-                    } else {
-                        here.starts_with(&front.bytes)
-                    }
-                });
-                if is_there {
-                    found.push((*index, start));
-                }
+            let alike = led.pairs.of(first, second);
+            if alike.is_empty() {
+                continue;
             }
+            let here = self.text.get(start..).unwrap_or_default();
+            let ignores = |index: &usize| led.fronts.get(*index).is_some_and(|one| one.ignore_case);
+            let (exact, ignoring) = alike.split_at(alike.partition_point(|index| !ignores(index)));
+            let each = [(exact, false), (ignoring, true)];
+            let there = each.iter().filter_map(|(list, case)| front_of(led, list, here, *case));
+            found.extend(there.map(|index| (index, start)));
         }
     }
 
@@ -315,6 +312,15 @@ impl Search<'_> {
         self.scratch.lists.found = found;
         result
     }
+}
+
+/// Which of some fronts a text begins with; they are in their order, and none begins like another.
+fn front_of(led: &Led, list: &[usize], text: &[u8], ignore_case: bool) -> Option<usize> {
+    let bytes = |index: &usize| led.fronts.get(*index).map_or(&[][..], |front| &front.bytes);
+    let folded = |byte: &u8| if ignore_case { byte.to_ascii_lowercase() } else { *byte };
+    let up_to_text = |index: &usize| bytes(index).iter().copied().le(text.iter().map(folded));
+    let last = list.get(list.partition_point(up_to_text).checked_sub(1)?)?;
+    begins_with(text, (bytes(last), ignore_case)).then_some(*last)
 }
 
 /// Matches may begin behind a word. Words come in the order of their ends, nearly.

@@ -8,7 +8,7 @@ use super::ways::ways;
 use super::{Compiled, PLACES_TESTED, Profile};
 use crate::automaton::{Automaton, Direction};
 use crate::hold::{Begins, Held, Holds};
-use crate::pattern::{beginnings, first_bytes, fronts, literal, parse};
+use crate::pattern::{Front, beginnings, first_bytes, fronts, literal, parse};
 use crate::places::places;
 use crate::rule::{ByteSet, Guard, RULE_BYTES_MAX, Rule};
 
@@ -37,6 +37,8 @@ pub(super) struct Read {
     value: Hir,
     trail: Hir,
     pub(super) whole: Hir,
+    /// The one literal that its matches are.
+    pub(super) literal: Option<Front>,
     /// What may stand at the first places of a match.
     pub(super) places: Vec<ByteSet>,
     bytes_max: usize,
@@ -65,8 +67,8 @@ impl Read {
             let text = format!("{name}: a match may be longer than {RULE_BYTES_MAX} bytes");
             return Err(Problem::new("", text, "bound its repeats: `{1,64}` in place of `+`"));
         };
-        let places = places(&whole);
-        Ok(Self { rule, lead, value, trail, whole, places, bytes_max })
+        let (literal, places) = (literal(&whole), places(&whole));
+        Ok(Self { rule, lead, value, trail, whole, literal, places, bytes_max })
     }
 
     /// What may still become a match of it.
@@ -82,7 +84,7 @@ impl Read {
     fn begins(&self) -> Begins {
         let after = &self.rule.after;
         let is_plain = self.rule.run.is_none() && after.not_pair.is_none();
-        if let Some(literal) = literal(&self.whole).filter(|_| is_plain) {
+        if let Some(literal) = self.literal.clone().filter(|_| is_plain) {
             return Begins::Literal { literal, is_guarded: *after != Guard::ANY };
         }
         let beginnings = self.beginnings();
@@ -142,6 +144,7 @@ fn build(rules: Vec<Read>) -> Result<Profile, String> {
             lead: (!rule.rule.lead.is_empty()).then(|| add(&rule.lead)),
             value: add(&rule.value),
             trail: (!rule.rule.trail.is_empty()).then(|| add(&rule.trail)),
+            literal: rule.literal.clone(),
             places: rule.places.iter().copied().take(PLACES_TESTED).collect(),
             words_first: first_of(rule.rule.context),
             rule: rule.rule.clone(),

@@ -40,7 +40,8 @@ const RUN_BYTES_MIN: usize = 2 * RUN_WORD_BYTES - 1;
 /// Context words shorter than this stand everywhere.
 const WORD_BYTES_MIN: usize = 2;
 
-type Front = (Vec<u8>, bool);
+/// Whether case does not count, and the bytes.
+type Front = (bool, Vec<u8>);
 
 /// How the matches of a rule are found.
 enum Way {
@@ -62,13 +63,18 @@ enum Way {
 
 impl Read {
     fn way(&self) -> Way {
-        let fronts = fronts(&self.whole).map(|fronts| {
-            let each = fronts.into_iter().map(|front| (front.bytes, front.ignore_case));
+        // All of it where it is one: other texts may begin like it.
+        let fronts = match &self.literal {
+            Some(literal) => Some(vec![literal.clone()]),
+            None => fronts(&self.whole),
+        };
+        let fronts = fronts.map(|fronts| {
+            let each = fronts.into_iter().map(|front| (front.ignore_case, front.bytes));
             each.collect::<Vec<_>>()
         });
-        let shortest = fronts.iter().flatten().map(|(bytes, _)| bytes.len()).min().unwrap_or(0);
+        let shortest = fronts.iter().flatten().map(|(_, bytes)| bytes.len()).min().unwrap_or(0);
         let begins_with_digit =
-            fronts.iter().flatten().any(|(bytes, _)| bytes.first().is_some_and(u8::is_ascii_digit));
+            fronts.iter().flatten().any(|(_, bytes)| bytes.first().is_some_and(u8::is_ascii_digit));
         let is_told = self.is_told();
         if shortest >= FRONT_BYTES_MIN && !begins_with_digit && !is_told {
             return fronts.map_or(Way::Other, Way::Led);
@@ -278,10 +284,10 @@ fn led(
 }
 
 /// Without those that begin like another one, which takes their rules: where they stand, that
-/// stands.
+/// stands. Those where case counts come first; each kind in the order of its bytes.
 fn shortest(by_front: BTreeMap<Front, Vec<usize>>) -> Vec<Fronts> {
     let mut fronts: Vec<Fronts> = Vec::new();
-    for ((bytes, ignore_case), rules) in by_front {
+    for ((ignore_case, bytes), rules) in by_front {
         match fronts.last_mut() {
             Some(last) if last.ignore_case == ignore_case && bytes.starts_with(&last.bytes) => {
                 let new = rules.iter().filter(|rule| !last.rules.contains(rule));
