@@ -158,6 +158,7 @@ def mask_sse(options):
 
 
 def said():
+    """The documents as one line."""
     texts = [(REPOSITORY / name).read_text() for name in SAID]
     return " ".join(UNSAID.sub(" ", "\n".join(texts)).split())[:SAID_MAX]
 

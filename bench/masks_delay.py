@@ -30,6 +30,7 @@ from masks_text import TEXTS, texts_of
 from processes import Processes
 
 CHAT = "/v1/chat/completions"
+# What streams say beside labelled texts.
 PROSE = (
     "The harbour was quiet when the first boats came in, and the people who had waited on the "
     "quay since dawn went home without a word. In 1987 a storm had taken the old lighthouse; its "
